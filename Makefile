@@ -1,0 +1,41 @@
+# Everything a newcomer needs: each target sets up what it needs on a bare machine.
+#   make demo    run the main job on the shipped example, then show what it measured
+#   make test    run the tests
+#   make check   formatting, lint, types, import contract, generated docs
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+EXAMPLE := examples/skerry
+
+.PHONY: demo test check setup clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '2,4s/^# *//p' Makefile
+
+setup: $(READY)
+
+# torch comes first and pinned: without the pin pip takes gigabytes of CUDA packages.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Molting needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/molting run $(EXAMPLE)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m molting.core.schema --check docs/configuration.md
+
+clean:
+	rm -rf $(VENV) $(EXAMPLE)/.molting

@@ -1,0 +1,1 @@
+"""The `molting` command: thin; each subcommand imports what it needs when it is called."""

@@ -1,0 +1,203 @@
+"""`molting`: the subcommands and what happens when one of them fails.
+
+Standard output carries the result (with `--json` exactly one JSON object), standard error the
+progress. Exit codes: 0 done, 1 a check failed, 2 usage or configuration, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from molting.core.errors import MoltingError
+
+app = typer.Typer(
+    name="molting",
+    help="Give a small language model a personality, and prove that it did.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project's folder.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="Override a key of molting.toml for this call."
+    ),
+]
+MoltNumber = Annotated[int | None, typer.Option("--molt", help="Which molt (default: the newest).")]
+HERE = Path()
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    name: Annotated[str, typer.Option("--name", help="The persona's name.")] = "",
+    target: Annotated[
+        int | None, typer.Option("--target", help="How many rows to train on.")
+    ] = None,
+    files: Annotated[
+        list[Path] | None, typer.Option("--from", metavar="FILE", help="Chat file(s) to copy in.")
+    ] = None,
+    example: Annotated[str, typer.Option("--example", help="Start from a shipped example.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a project: the persona's name, how many rows to keep, where they come from."""
+    from molting.cli.new import new_project
+
+    new_project(folder, name, target, files or [], example, as_json)
+
+
+@app.command()
+def run(
+    folder: Folder = HERE,
+    settings: Settings = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Train although `molting check` found errors.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Do everything: curate, check, train, evaluate, report. Resumes where it stopped."""
+    from molting.cli.stages import run_all
+
+    run_all(folder, settings or [], anyway, as_json)
+
+
+@app.command()
+def check(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR|FILE…]", help="A project, or chat files.")
+    ] = None,
+    settings: Settings = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Print a row with its trained tokens in colour.")
+    ] = False,
+    row: Annotated[int, typer.Option("--row", help="Which row to preview, from 1.")] = 1,
+    model: Annotated[str, typer.Option("--model", help="Base model, when files are given.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Find what would go wrong, before training; estimate time and memory."""
+    from molting.cli.check import run_check
+
+    run_check(paths or [HERE], settings or [], preview, row, model, as_json)
+
+
+@app.command()
+def duplicates(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR|FILE…]", help="A project, or chat files.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", min=0.05, max=1, help="Jaccard similarity.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List exact and near duplicates in groups, with every pair and its similarity."""
+    from molting.cli.duplicates import run_duplicates
+
+    run_duplicates(paths or [HERE], threshold, as_json)
+
+
+@app.command()
+def curate(folder: Folder = HERE, settings: Settings = None, as_json: Json = False) -> None:
+    """Make a corpus: why each row stayed or went."""
+    from molting.cli.stages import run_curate
+
+    run_curate(folder, settings or [], as_json)
+
+
+@app.command()
+def train(
+    folder: Folder = HERE,
+    settings: Settings = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Train although `molting check` found errors.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a molt (resumes an unfinished one)."""
+    from molting.cli.stages import run_train
+
+    run_train(folder, settings or [], anyway, as_json)
+
+
+@app.command()
+def evaluate(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a molt: perplexity beside the personality score, against base and prompted base."""
+    from molting.cli.stages import run_evaluate
+
+    run_evaluate(folder, number, settings or [], as_json)
+
+
+@app.command()
+def show(folder: Folder = HERE, number: MoltNumber = None, as_json: Json = False) -> None:
+    """Show everything measured about a molt."""
+    from molting.cli.show import run_show
+
+    run_show(folder, number, as_json)
+
+
+@app.command()
+def chat(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    base: Annotated[bool, typer.Option("--base", help="Start with the untouched model.")] = False,
+    system: Annotated[str, typer.Option("--system", help="System prompt to start with.")] = "",
+) -> None:
+    """Talk to a molt; /base and /tuned switch, /help lists the rest."""
+    from molting.cli.chat import run_chat
+
+    run_chat(folder, number, base, system)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from molting import __version__
+
+        typer.echo(f"molting {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    return None
+
+
+def main() -> None:
+    """Run the command; whatever a person can cause ends as one line and the right exit code."""
+    try:
+        app(standalone_mode=True)
+    except MoltingError as error:
+        _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _fail("interrupted; finished stages are kept, the same command goes on from there", 130)
+    except BrokenPipeError:
+        # The reader (`| head`) has had enough.
+        sys.stderr.close()
+        sys.exit(0)
+    except MemoryError:
+        _fail("out of memory; lower train.batch_rows or train.max_tokens, or close programs", 2)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}; the state on disk is whole", 2)
+
+
+def _fail(line: str, code: int) -> None:
+    print("molting: " + " ".join(line.split()), file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,107 @@
+"""`molting show`: everything measured about a molt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from molting.cli.console import out, print_json
+from molting.core.project import Molt, Project, open_project
+from molting.report.summary import summarize
+
+_NAMES = {
+    "base": "untouched base",
+    "prompted": "base + prompt",
+    "tuned": "tuned",
+    "tuned_prompted": "tuned + prompt",
+    "held_out_text": "the persona's own text",
+}
+_DIMENSIONS = ("identity", "facts", "voice", "cleanliness", "quality")
+
+
+def run_show(folder: Path, number: int | None, as_json: bool) -> None:
+    project = open_project(folder)
+    show_molt(project, project.molt(number), as_json)
+
+
+def show_molt(project: Project, molt: Molt, as_json: bool) -> None:
+    summary = summarize(project, molt)
+    if as_json:
+        print_json(summary)
+        return
+    console = out()
+    console.print()
+    verdict = summary["verdict"]
+    console.print(
+        f"[bold]{summary['persona']}[/bold] · molt {summary['molt']} · {summary['base']}", style=""
+    )
+    console.print(
+        verdict["sentence"] if verdict else "not evaluated yet: `molting evaluate`", markup=False
+    )
+    console.print()
+    console.print(_scores(summary))
+    console.print(_facts(summary), markup=False)
+
+
+def _scores(summary: dict[str, Any]) -> Table:
+    table = Table(
+        title="personality 0–10 and voice V (base 0, the persona's own text 1), 95 % intervals"
+    )
+    table.add_column("")
+    for name in ("score", *_DIMENSIONS, "V", "V body"):
+        table.add_column(name, justify="right")
+    for key, label in _NAMES.items():
+        score = summary["personality"].get(key)
+        voice = summary["voice"].get(key)
+        body = summary["voice"].get(f"{key}_body")
+        dimensions = score["dimensions"] if score else {}
+        table.add_row(
+            label,
+            _interval(score, "score", 1),
+            *(_number(dimensions.get(name), 1) for name in _DIMENSIONS),
+            "1 by construction" if key == "held_out_text" else _interval(voice, "value", 2),
+            "" if key == "held_out_text" else _interval(body, "value", 2),
+        )
+    return table
+
+
+def _facts(summary: dict[str, Any]) -> str:
+    corpus, train, perplexity = summary["corpus"], summary["train"], summary["perplexity"]
+    overlap, voice = summary["overlap"], summary["voice"]
+    prompts = summary["prompts"] or {}
+    neutral = summary["retention"].get("neutral_perplexity") or {}
+    lines = [
+        f"prompts      {_number(prompts.get('voice'), 0)} held-out for voice, "
+        f"{_number(prompts.get('identity'), 0)} about identity, {_number(prompts.get('facts'), 0)} "
+        f"about facts; detector AUC {_number(voice.get('detector_auc'), 2)}",
+        f"perplexity   held-out replies {_number(perplexity.get('base'), 2)} → "
+        f"{_number(perplexity.get('tuned'), 2)} (a prompt gives "
+        f"{_number(perplexity.get('prompted'), 2)}; n={_number(perplexity.get('n'), 0)}); neutral text "
+        f"{_number(neutral.get('base'), 2)} → {_number(neutral.get('tuned'), 2)}",
+        f"corpus       {corpus['rows_in']} rows in, {corpus['kept']} kept: "
+        + ", ".join(f"{n} {name}" for name, n in corpus["splits"].items()),
+        f"training     {train['trainable_parameters']:,} of {train['total_parameters']:,} parameters, "
+        f"{train['epochs_run']} epochs (best: {train['best_epoch']}), "
+        f"{train['seconds'] / 60:.1f} min, stopped by {train['stopped_by']}",
+        f"overlap      {_number(overlap['train_eval_exact'], 0)} exact, "
+        f"{_number(overlap['train_eval_near'], 0)} near: evaluation prompts that stand in training",
+        f"adapter      {summary['paths']['adapter']}",
+        f"report       {summary['paths']['report'] or 'not written'}",
+    ]
+    return "\n".join(lines)
+
+
+def _number(value: Any, digits: int) -> str:
+    return "not measured" if value is None else f"{value:.{digits}f}"
+
+
+def _interval(estimate: dict[str, Any] | None, key: str, digits: int) -> str:
+    if not estimate or estimate[key] is None:
+        return "not measured"
+    if estimate["low"] is None:
+        return f"{estimate[key]:.{digits}f}"
+    return (
+        f"{estimate[key]:.{digits}f} [{estimate['low']:.{digits}f}, {estimate['high']:.{digits}f}]"
+    )

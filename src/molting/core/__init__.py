@@ -1,0 +1,1 @@
+"""The nouns that every other room uses. Light: importing it never imports torch."""

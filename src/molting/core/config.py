@@ -1,0 +1,298 @@
+"""The one place for defaults: frozen types for every section of `molting.toml`.
+
+`molting.toml` is decoded into these types, flags override single fields, and
+docs/configuration.md is generated from the descriptions (`python -m molting.core.schema`).
+An unknown key is an error with a suggestion; units are in the names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from molting.core.errors import ConfigError, InputError
+from molting.core.persona import Fact, Persona
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Data(_Section, frozen=True):
+    """Where the chat rows come from."""
+
+    files: Annotated[
+        tuple[str, ...], Meta(description="chat files, relative to the project's folder")
+    ] = ()
+    format: Annotated[
+        Literal["auto", "messages", "sharegpt", "alpaca", "pairs"],
+        Meta(description="the rows' format; `auto` looks and says what it found"),
+    ] = "auto"
+    held_out: Annotated[
+        tuple[str, ...],
+        Meta(description="chat files kept apart for evaluation; never trained on"),
+    ] = ()
+
+
+class Curate(_Section, frozen=True):
+    """Which rows are kept."""
+
+    target: Annotated[
+        Positive | None,
+        Meta(description="how many rows to train on (absent: every good one)"),
+    ] = None
+    near_threshold: Annotated[
+        float,
+        Meta(gt=0, le=1, description="replies at or above this Jaccard similarity are duplicates"),
+    ] = 0.7
+    diversity: Annotated[
+        float,
+        Meta(ge=0, le=1, description="weight of being unlike the rows already chosen"),
+    ] = 0.5
+    minimum_reply_words: Annotated[
+        int, Meta(ge=1, description="a row is noise when all its replies are shorter")
+    ] = 2
+    seed: Annotated[int, Meta(ge=0, lt=2**32, description="seed of the split")] = 0
+
+
+class Split(_Section, frozen=True):
+    """Rows held out by prompt and duplicate group, so that nothing leaks."""
+
+    validation_rows: Annotated[
+        Positive | None,
+        Meta(description="rows for early stopping (absent: a tenth, 2 to 60)"),
+    ] = None
+    test_rows: Annotated[
+        Positive | None,
+        Meta(
+            description="rows for evaluation (absent: a sixth, 4 to 100; "
+            "unused when `data.held_out` names files)"
+        ),
+    ] = None
+
+
+class Base(_Section, frozen=True):
+    """The untouched model."""
+
+    model: Annotated[
+        str,
+        Meta(min_length=1, description="short name, folder, GGUF file or Hub id (`owner/name`)"),
+    ] = "smollm2-135m"
+    revision: Annotated[
+        str | None, Meta(description="Hub commit; pinned in the molt when absent")
+    ] = None
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Meta(description="`auto` times both on this machine and takes the faster"),
+    ] = "auto"
+
+
+class Train(_Section, frozen=True):
+    """How the adapter is tuned."""
+
+    method: Annotated[Literal["lora"], Meta(description="what is trained")] = "lora"
+    rank: Annotated[int, Meta(ge=1, le=1024, description="LoRA rank r")] = 16
+    alpha: Annotated[float, Meta(gt=0, description="LoRA scale; the update is alpha/r · B·A")] = 32
+    dropout: Annotated[float, Meta(ge=0, lt=1, description="dropout before A")] = 0.0
+    targets: Annotated[
+        tuple[str, ...],
+        Meta(
+            min_length=1,
+            description="linear layers to adapt; `all-linear` is every one but the head",
+        ),
+    ] = ("all-linear",)
+    max_tokens: Annotated[
+        int,
+        Meta(ge=16, description="longest row; longer conversations lose their oldest turns"),
+    ] = 1024
+    learning_rate: Annotated[float, Meta(gt=0, description="peak learning rate (AdamW)")] = 5e-4
+    batch_rows: Annotated[int, Meta(ge=1, description="conversations in an optimizer step")] = 8
+    epochs: Annotated[int, Meta(ge=1, description="most epochs; early stopping may end sooner")] = 6
+    warmup_share: Annotated[
+        float, Meta(ge=0, lt=1, description="share of the steps in which the rate rises")
+    ] = 0.05
+    weight_decay: Annotated[float, Meta(ge=0, description="AdamW weight decay")] = 0.0
+    clip_norm: Annotated[float, Meta(gt=0, description="gradient norm is clipped to this")] = 1.0
+    patience: Annotated[
+        int,
+        Meta(ge=1, description="stop after this many epochs without a better validation loss"),
+    ] = 2
+    checkpoint_seconds: Annotated[
+        float, Meta(ge=0, description="save a resume point this often")
+    ] = 20.0
+    seed: Annotated[
+        int, Meta(ge=0, lt=2**32, description="seed of initial weights, order and dropout")
+    ] = 0
+
+
+class Evaluate(_Section, frozen=True):
+    """How a molt is measured."""
+
+    prompts: Annotated[
+        int, Meta(ge=4, description="most held-out prompts to answer (all, if fewer)")
+    ] = 100
+    samples: Annotated[int, Meta(ge=1, description="replies for each prompt")] = 1
+    max_new_tokens: Annotated[int, Meta(ge=8, description="longest reply generated")] = 96
+    temperature: Annotated[float, Meta(ge=0, description="0 is greedy")] = 0.7
+    top_p: Annotated[float, Meta(gt=0, le=1, description="nucleus")] = 0.9
+    seed: Annotated[
+        int, Meta(ge=0, lt=2**32, description="seed of sampling and of the bootstrap")
+    ] = 0
+    resamples: Annotated[int, Meta(ge=100, description="bootstrap resamples")] = 2000
+
+
+class Config(_Section, frozen=True):
+    """All of `molting.toml`."""
+
+    persona: Persona = Persona()
+    data: Data = Data()
+    curate: Curate = Curate()
+    split: Split = Split()
+    base: Base = Base()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+
+
+def load_config(path: Path) -> Config:
+    """Read `molting.toml`. Errors name the file, the key and, for a misspelling, the right one."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(
+            "no such file; `molting new DIR --name PERSONA --from FILE` makes a project", file=path
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", file=path) from None
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}", file=path) from None
+    config = parse_config(raw, path)
+    if not config.persona.name.strip():
+        raise ConfigError(
+            'the persona has no name; add `name = "…"` under [persona]',
+            file=path,
+            key="persona.name",
+        )
+    return config
+
+
+def parse_config(raw: dict[str, Any], path: Path | None = None) -> Config:
+    """Decode a parsed TOML table strictly."""
+    _refuse_unknown(raw, Config, (), path)
+    _refuse_infinite(raw, "", path)
+    try:
+        return msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `")
+        key = re.sub(r"^\$\.?", "", where.rstrip("`")) or None
+        message = message[0].lower() + message[1:] + _choices(key)
+        raise ConfigError(message, file=path, key=key) from None
+
+
+def override(config: Config, section: str, **changes: Any) -> Config:
+    """A configuration with some fields of a section replaced; `None` leaves a field alone."""
+    changes = {key: value for key, value in changes.items() if value is not None}
+    if not changes:
+        return config
+    raw = msgspec.to_builtins(config)
+    raw[section].update(changes)
+    # TOML has no null: absent is how a person writes it, so drop them before the strict check.
+    return parse_config({k: _drop_none(v) for k, v in raw.items()})
+
+
+def config_keys(struct: type[msgspec.Struct] = Config) -> dict[str, type[msgspec.Struct] | None]:
+    """Field name → nested section type, or None for a plain value."""
+    hints = get_type_hints(struct)
+    return {
+        name: hints[name]
+        if isinstance(hints[name], type) and issubclass(hints[name], msgspec.Struct)
+        else None
+        for name in struct.__struct_fields__
+    }
+
+
+def fingerprint(*parts: Any) -> str:
+    """`b2:` hash of configuration values and ids, independent of key order."""
+    import hashlib
+
+    raw = msgspec.json.encode(msgspec.to_builtins(parts), order="deterministic")
+    return "b2:" + hashlib.blake2b(raw, digest_size=16).hexdigest()
+
+
+def read_text_input(path: Path) -> str:
+    """Text of an input file, or one clear line."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError("no such file", file=path) from None
+    except IsADirectoryError:
+        raise InputError("is a folder, not a file", file=path) from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"not UTF-8 text (byte {error.start}); save it as UTF-8", file=path
+        ) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from None
+
+
+def _refuse_unknown(
+    raw: object, struct: type[msgspec.Struct], at: tuple[str, ...], path: Path | None
+) -> None:
+    if not isinstance(raw, dict):
+        return
+    known = config_keys(struct)
+    for key, value in raw.items():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            elsewhere = [
+                f"{section}.{key}"
+                for section, nested in config_keys().items()
+                if nested is not None and key in config_keys(nested)
+            ]
+            # The very key in another section tells more than a similar one in this.
+            if elsewhere:
+                hint = f"did you mean `{elsewhere[0]}`?"
+            elif close:
+                hint = f"did you mean `{close[0]}`?"
+            else:
+                hint = "known here: " + ", ".join(known)
+            raise ConfigError(f"unknown key; {hint}", file=path, key=".".join((*at, key)))
+        nested = known[key]
+        if nested is not None:
+            _refuse_unknown(value, nested, (*at, key), path)
+        elif struct is Persona and key == "facts" and isinstance(value, list):
+            for i, fact in enumerate(value):
+                _refuse_unknown(fact, Fact, (*at, f"facts[{i}]"), path)
+
+
+def _refuse_infinite(value: Any, at: str, path: Path | None) -> None:
+    """TOML can write `inf` and `nan`; no setting has a use for them."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_infinite(item, f"{at}.{key}" if at else key, path)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError("must be a finite number", file=path, key=at)
+
+
+def _choices(key: str | None) -> str:
+    """The values to choose from, for a key that takes one of a few."""
+    section, _, name = (key or "").partition(".")
+    struct = config_keys().get(section)
+    kind = get_type_hints(struct).get(name) if struct is not None else None
+    return "; one of " + ", ".join(get_args(kind)) if get_origin(kind) is Literal else ""
+
+
+def _drop_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _drop_none(item) for key, item in value.items() if item is not None}
+    return value

@@ -1,0 +1,167 @@
+"""A project: a folder with `molting.toml`; everything Molting writes lies under `.molting/`."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from molting.core.artifacts import MANIFEST, read_json, storage_errors
+from molting.core.config import Config, load_config
+from molting.core.errors import MoltingError, StorageError, UsageError
+
+CONFIG_FILE = "molting.toml"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS molts (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    fingerprint TEXT NOT NULL,
+    corpus      TEXT NOT NULL,
+    parent      INTEGER REFERENCES molts(number),
+    created     REAL NOT NULL,
+    finished    REAL
+);
+CREATE INDEX IF NOT EXISTS molts_by_fingerprint ON molts(fingerprint);
+"""
+
+
+class Molt(msgspec.Struct, frozen=True):
+    """One grown shell, as the list in SQLite knows it; its folder holds the rest."""
+
+    number: int
+    fingerprint: str
+    corpus: str
+    parent: int | None
+    created: float
+    finished: float | None
+
+
+class Project(msgspec.Struct, frozen=True):
+    """Paths and the list of molts."""
+
+    root: Path
+    config: Config
+
+    @property
+    def state(self) -> Path:
+        return self.root / ".molting"
+
+    @property
+    def corpora(self) -> Path:
+        return self.state / "corpora"
+
+    @property
+    def memory(self) -> Path:
+        return self.state / "memory"
+
+    def molt_folder(self, number: int) -> Path:
+        return self.state / "molts" / str(number)
+
+    def input_files(self, names: tuple[str, ...]) -> list[Path]:
+        return [self.root / name for name in names]
+
+    def shown(self, path: Path) -> str:
+        """A path as it may appear in an export: relative to the project, never a home path."""
+        try:
+            return path.resolve().relative_to(self.root.resolve()).as_posix()
+        except ValueError:
+            return path.name
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[sqlite3.Connection]:
+        with storage_errors(self.state):
+            self.state.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = sqlite3.connect(self.state / "project.db", timeout=30)
+        except sqlite3.DatabaseError as error:
+            raise StorageError(f"{self.state / 'project.db'}: {error}") from None
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(_SCHEMA)
+            with connection:
+                yield connection
+        except sqlite3.DatabaseError as error:
+            raise StorageError(f"{self.state / 'project.db'}: {error}") from None
+        finally:
+            connection.close()
+
+    def molts(self) -> list[Molt]:
+        if not (self.state / "project.db").exists():
+            return []
+        with self.database() as db:
+            rows = db.execute(
+                "SELECT number, fingerprint, corpus, parent, created, finished "
+                "FROM molts ORDER BY number"
+            ).fetchall()
+        return [Molt(*row) for row in rows]
+
+    def claim_molt(self, fingerprint: str, corpus: str) -> Molt:
+        """The unfinished or finished molt of this fingerprint, else a new one."""
+        found = [molt for molt in self.molts() if molt.fingerprint == fingerprint]
+        if found:
+            return found[-1]
+        with self.database() as db:
+            parent = db.execute("SELECT max(number) FROM molts").fetchone()[0]
+            cursor = db.execute(
+                "INSERT INTO molts (fingerprint, corpus, parent, created) VALUES (?, ?, ?, ?)",
+                (fingerprint, corpus, parent, time.time()),
+            )
+            number = int(cursor.lastrowid or 0)
+        return next(molt for molt in self.molts() if molt.number == number)
+
+    def finish_molt(self, number: int) -> None:
+        with self.database() as db:
+            db.execute("UPDATE molts SET finished = ? WHERE number = ?", (time.time(), number))
+
+    def molt(self, number: int | None = None) -> Molt:
+        """A trained molt: the one asked for, else the newest."""
+        trained = [m for m in self.molts() if self.manifest(m.number) is not None]
+        if not trained:
+            raise UsageError(
+                f"{self.root}: no trained molt yet; `molting run {self.root}` makes one"
+            )
+        if number is None:
+            return trained[-1]
+        for molt in trained:
+            if molt.number == number:
+                return molt
+        numbers = ", ".join(str(m.number) for m in trained)
+        raise UsageError(f"{self.root}: no molt {number}; there are: {numbers}")
+
+    def manifest(self, number: int) -> dict[str, Any] | None:
+        path = self.molt_folder(number) / MANIFEST
+        return read_json(path) if path.exists() else None
+
+
+def open_project(folder: Path) -> Project:
+    """Open the project at `folder`; its `molting.toml` is checked strictly."""
+    if not folder.exists():
+        raise UsageError(
+            f"{folder}: no such folder; `molting new {folder} --name PERSONA` makes it"
+        )
+    if folder.is_file():
+        if folder.name != CONFIG_FILE:
+            raise UsageError(f"{folder}: is a file; give the folder that holds {CONFIG_FILE}")
+        folder = folder.parent
+    return Project(folder, load_config(folder / CONFIG_FILE))
+
+
+@contextlib.contextmanager
+def project_lock(project: Project) -> Iterator[None]:
+    """One writer at a time; a second `molting run` in the same folder is told so at once."""
+    from filelock import FileLock, Timeout
+
+    with storage_errors(project.state):
+        project.state.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(project.state / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise MoltingError(
+            f"{project.root}: another molting process is working here; wait for it to end"
+        ) from None

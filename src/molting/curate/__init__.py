@@ -1,0 +1,1 @@
+"""From chat files to a corpus: formats, preflight, filters, selection, split."""

@@ -1,0 +1,61 @@
+"""Time and memory that a run will need, from half a second of measuring on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from molting.core.config import Config
+from molting.models.machine import Machine, training_bytes
+from molting.models.render import Rendered
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """An expectation, not a measurement: within a factor of about two."""
+
+    dtype: str
+    gflops: dict[str, float]
+    tokens_per_epoch: int
+    trained_tokens_per_epoch: int
+    train_minutes: float
+    """If every epoch is run; early stopping usually ends sooner."""
+    memory_gib: float
+    available_gib: float | None
+
+
+def estimate(
+    rows: Sequence[Rendered],
+    validation: Sequence[Rendered],
+    config: Config,
+    shape: dict[str, int],
+    machine: Machine,
+) -> Estimate:
+    """`shape`: parameters, trainable, layers, width, vocabulary (`models.lora.shape_of`)."""
+    dtype = machine.dtype if config.base.dtype == "auto" else config.base.dtype
+    tokens = sum(len(row.ids) for row in rows)
+    speed = machine.tokens_per_second(shape["parameters"], dtype)
+    # A validation pass is forward only: about a third of a training step.
+    passes = config.train.epochs * (tokens + sum(len(row.ids) for row in validation) / 3)
+    longest = max((len(row.ids) for row in rows), default=0)
+    widest = min(2048, max(longest, min(2048, config.train.batch_rows * longest)))
+    return Estimate(
+        dtype,
+        {name: round(value, 1) for name, value in machine.gflops.items()},
+        tokens,
+        sum(row.trained_tokens for row in rows),
+        passes / speed / 60,
+        training_bytes(
+            shape["parameters"], shape["trainable"], widest, shape["layers"], shape["width"],
+            shape["vocabulary"], dtype,
+        ) / 2**30,
+        _available_gib(),
+    )  # fmt: skip
+
+
+def _available_gib() -> float | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") / 2**30
+    except (ValueError, OSError, AttributeError):
+        return None

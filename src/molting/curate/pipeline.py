@@ -1,0 +1,258 @@
+"""Curation and split, top to bottom: every row that came in leaves with one verdict.
+
+noise → duplicates → leaks into the held-out rows → split by group → the best N
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from molting.core.config import Config, fingerprint
+from molting.core.conversation import Conversation, Verdict
+from molting.core.corpus import Corpus, Row, SplitName
+from molting.core.errors import CheckFailed
+from molting.curate.filters import filter_rows
+from molting.curate.grouping import duplicate_pairs, leak_groups, leaks, prompt_key
+from molting.curate.selection import Score, score_rows, select
+from molting.signals.duplicates import groups
+
+MINIMUM_ROWS = 12
+"""Fewer usable rows cannot be split into training, validation and test."""
+_VERSION = 2
+
+
+def corpus_id(
+    conversations: Sequence[Conversation], held_out: Sequence[Conversation], config: Config
+) -> str:
+    """The id a corpus made from these rows and this configuration will have."""
+    return fingerprint(
+        "corpus", _VERSION,
+        [(c.id, str(c.source)) for c in conversations],
+        [(c.id, str(c.source)) for c in held_out],
+        config.curate, config.split,
+    )  # fmt: skip
+
+
+def curate(
+    conversations: Sequence[Conversation], held_out: Sequence[Conversation], config: Config
+) -> Corpus:
+    """A new corpus. Raises CheckFailed when too few rows are left to train and measure."""
+    rows = list(conversations)
+    splits: dict[int, SplitName] = {}
+    verdicts = {i: verdict for i, verdict in enumerate(filter_rows(rows, config.curate)) if verdict}
+
+    left = [i for i in range(len(rows)) if i not in verdicts]
+    scores = dict(zip(left, score_rows([rows[i] for i in left], config.curate.seed), strict=True))
+    _reject_duplicates(rows, left, scores, config, verdicts)
+
+    test_from_file, test_verdicts = _held_out_rows(held_out, config)
+    left = [i for i in left if i not in verdicts]
+    usable_test = [c for c, v in zip(held_out, test_verdicts, strict=True) if v.kept]
+    for leak in leaks([rows[i] for i in left], usable_test, config.curate.near_threshold):
+        i = left[leak.left]
+        verdicts.setdefault(
+            i,
+            Verdict(
+                rows[i].id,
+                False,
+                "in_held_out",
+                {
+                    "twin": usable_test[leak.right].id,
+                    "similarity": round(leak.similarity, 4),
+                    "by": leak.by,
+                    "exact": leak.exact,
+                },
+            ),
+        )
+
+    left = [i for i in left if i not in verdicts]
+    if len(left) < MINIMUM_ROWS:
+        reasons = sorted({verdict.reason for verdict in verdicts.values()})
+        because = f" (rejected: {', '.join(reasons)})" if reasons else ""
+        raise CheckFailed(
+            f"only {len(left)} of {len(rows)} rows can be used{because}; at least {MINIMUM_ROWS} "
+            "are needed to train, stop early and measure; add rows to data.files"
+        )
+    group = dict(
+        zip(left, leak_groups([rows[i] for i in left], config.curate.near_threshold), strict=True)
+    )
+    _split(rows, left, group, config, verdicts, splits, own_test=not test_from_file)
+    _choose(rows, [i for i in left if i not in splits and i not in verdicts], group, scores, config,
+            verdicts, splits)  # fmt: skip
+
+    made = [Row(row, verdicts[i], splits.get(i), group.get(i)) for i, row in enumerate(rows)]
+    made += [
+        Row(row, verdict, "test" if verdict.kept else None)
+        for row, verdict in zip(held_out, test_verdicts, strict=True)
+    ]
+    recipe = {
+        "curate": msgspec.to_builtins(config.curate),
+        "split": msgspec.to_builtins(config.split),
+    }
+    return Corpus(corpus_id(conversations, held_out, config), tuple(made), recipe)
+
+
+def _reject_duplicates(
+    rows: Sequence[Conversation],
+    left: Sequence[int],
+    scores: dict[int, Score],
+    config: Config,
+    verdicts: dict[int, Verdict],
+) -> None:
+    """Of each group the best-scoring row stays (the first, where scores are as good as equal).
+
+    The others name it and their likeness to it.
+    """
+    exact, near = duplicate_pairs([rows[i] for i in left], config.curate.near_threshold)
+    exact_group = groups(len(left), exact)
+    similarity = {(p.left, p.right): p.similarity for p in [*near, *exact]}
+    members: dict[int, list[int]] = {}
+    for place, root in enumerate(groups(len(left), [*exact, *near])):
+        members.setdefault(root, []).append(place)
+    for group in members.values():
+        # Greedy: a row goes only if it is itself like a row that stays, not through a chain.
+        stay: list[int] = []
+        for place in sorted(group, key=lambda p: (-round(scores[left[p]].score, 1), p)):
+            twin, likeness = None, 0.0
+            for kept in stay:
+                same = exact_group[kept] == exact_group[place]
+                value = 1.0 if same else similarity.get((min(kept, place), max(kept, place)), 0.0)
+                if value > likeness:
+                    twin, likeness = kept, value
+            if twin is None:
+                stay.append(place)
+                continue
+            reason = (
+                "exact_duplicate" if exact_group[twin] == exact_group[place] else "near_duplicate"
+            )
+            row, other = rows[left[place]], rows[left[twin]]
+            evidence = {
+                "twin": other.id,
+                "twin_source": str(other.source),
+                "similarity": round(likeness, 4),
+            }
+            verdicts[left[place]] = Verdict(row.id, False, reason, evidence)
+
+
+def _held_out_rows(held_out: Sequence[Conversation], config: Config) -> tuple[bool, list[Verdict]]:
+    """Verdicts for rows of `data.held_out`: noise goes, and one row a prompt stays."""
+    verdicts: list[Verdict] = []
+    seen: dict[str, Conversation] = {}
+    for row, noisy in zip(held_out, filter_rows(held_out, config.curate), strict=True):
+        key = prompt_key(row)
+        if noisy:
+            verdicts.append(noisy)
+        elif key in seen:
+            verdicts.append(Verdict(row.id, False, "same_prompt", {"twin": seen[key].id}))
+        else:
+            seen[key] = row
+            verdicts.append(Verdict(row.id, True, "held_out"))
+    if held_out and len(seen) < 4:
+        raise CheckFailed(
+            f"data.held_out: only {len(seen)} of {len(held_out)} rows can be used; "
+            "at least 4 are needed (or leave data.held_out out: rows are then held out for you)"
+        )
+    return bool(held_out), verdicts
+
+
+def _split(
+    rows: Sequence[Conversation],
+    left: Sequence[int],
+    group: dict[int, int],
+    config: Config,
+    verdicts: dict[int, Verdict],
+    splits: dict[int, SplitName],
+    *,
+    own_test: bool,
+) -> None:
+    """Whole groups go to validation and test, one row a prompt; the rest stays for training."""
+    usable = len(left)
+    members: dict[int, list[int]] = {}
+    for i in left:
+        members.setdefault(group[i], []).append(i)
+    # A held-out group costs training all its rows and gives one a prompt: of ten prompts with
+    # twenty replies each, a sixth of the rows would be every prompt. Half the groups must stay.
+    prompts = len(members)
+    validation = config.split.validation_rows or int(
+        np.clip(min(usable // 10, prompts // 6), 2, 60)
+    )
+    test = config.split.test_rows or int(np.clip(min(usable // 6, prompts // 3), 4, 100))
+    wanted: list[tuple[SplitName, int]] = [("validation", validation)]
+    if own_test:
+        wanted.insert(0, ("test", test))
+    if sum(n for _, n in wanted) > usable - 4:
+        raise CheckFailed(
+            f"{usable} usable rows are too few to hold out "
+            + " and ".join(f"{n} for {name}" for name, n in wanted)
+            + "; lower split.validation_rows or split.test_rows, or add rows"
+        )
+    order = [sorted(members)[int(k)] for k in
+             np.random.default_rng(config.curate.seed).permutation(len(members))]  # fmt: skip
+    counts: dict[str, int] = {}
+    for root in order:
+        name = next((name for name, n in wanted if counts.get(name, 0) < n), None)
+        if name is None:
+            break
+        # A group as large as a tenth of the data would cost training more than it tells.
+        if len(members[root]) > max(3, usable // 10, 2 * usable // prompts):
+            continue
+        seen: dict[str, int] = {}
+        for i in members[root]:
+            key = prompt_key(rows[i])
+            if key in seen or counts.get(name, 0) >= dict(wanted)[name]:
+                twin = rows[seen.get(key, members[root][0])].id
+                verdicts[i] = Verdict(
+                    rows[i].id, False, "same_prompt", {"twin": twin, "split": name}
+                )
+                continue
+            seen[key] = i
+            splits[i] = name
+            verdicts[i] = Verdict(rows[i].id, True, "held_out", {"split": name})
+            counts[name] = counts.get(name, 0) + 1
+    # What was asked for must be there; the defaults may fall a little short.
+    fewest = {"validation": config.split.validation_rows or 1, "test": config.split.test_rows or 4}
+    short = any(counts.get(name, 0) < fewest[name] for name, _ in wanted)
+    if short or sum(i not in verdicts for i in left) < 4:
+        raise CheckFailed(
+            f"{usable} usable rows in only {prompts} groups (rows that share a prompt or a reply "
+            "stay together) are too few to hold out "
+            + " and ".join(f"{n} for {name}" for name, n in wanted)
+            + " and train on the rest; add rows with other prompts"
+        )
+
+
+def _choose(
+    rows: Sequence[Conversation],
+    pool: Sequence[int],
+    group: dict[int, int],
+    scores: dict[int, Score],
+    config: Config,
+    verdicts: dict[int, Verdict],
+    splits: dict[int, SplitName],
+) -> None:
+    target = config.curate.target or len(pool)
+    taken = select(
+        [rows[i] for i in pool],
+        [group[i] for i in pool],
+        [scores[i] for i in pool],
+        target,
+        config.curate.diversity,
+    )
+    rank = {pool[place]: (n, nearest) for n, (place, nearest) in enumerate(taken, 1)}
+    for i in pool:
+        score = scores[i]
+        evidence = {
+            "score": round(score.score, 4),
+            "voice": None if score.voice is None else round(score.voice, 4),
+            "substance": round(score.substance, 4),
+        }
+        if i in rank:
+            n, nearest = rank[i]
+            evidence |= {"rank": n, "likeness": round(nearest, 4)}
+            verdicts[i] = Verdict(rows[i].id, True, "selected", evidence)
+            splits[i] = "train"
+        else:
+            verdicts[i] = Verdict(rows[i].id, False, "not_selected", evidence)

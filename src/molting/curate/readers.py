@@ -1,0 +1,132 @@
+"""Files to raw rows: JSONL, JSON, CSV, Parquet. Every row keeps its line (or row number)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from molting.core.config import read_text_input
+from molting.core.errors import InputError
+
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+
+
+def read_rows(path: Path, shown: str) -> Iterator[tuple[int, Any]]:
+    """Yield (line, row) from 1. Raises InputError: which file, which line, what is wrong."""
+    if not path.exists():
+        raise InputError("no such file", file=shown)
+    if path.is_dir():
+        raise InputError("is a folder, not a file", file=shown)
+    if path.stat().st_size == 0:
+        raise InputError("is empty", file=shown)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        yield from _parquet(path, shown)
+        return
+    if suffix not in SUFFIXES:
+        raise InputError(f"unknown kind of file; Molting reads {', '.join(SUFFIXES)}", file=shown)
+    text = read_text_input(path)
+    if not text.strip():
+        raise InputError("is empty", file=shown)
+    if suffix in (".csv", ".tsv"):
+        yield from _csv(text, shown, "\t" if suffix == ".tsv" else ",")
+    elif suffix == ".json":
+        yield from _json(text, shown)
+    else:
+        yield from _jsonl(text, shown)
+
+
+def _jsonl(text: str, shown: str) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, _decode(line, shown, number)
+
+
+def _decode(text: str, shown: str, line: int) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"not valid JSON: {error.msg} (column {error.colno})",
+            file=shown,
+            line=line + error.lineno - 1,
+        ) from None
+    except (ValueError, RecursionError) as error:
+        # A number of thousands of digits, brackets thousands deep.
+        raise InputError(f"not usable JSON: {error}", file=shown, line=line) from None
+
+
+def _json(text: str, shown: str) -> Iterator[tuple[int, Any]]:
+    try:
+        whole = _decode(text, shown, 1)
+    except InputError as error:
+        if "Extra data" not in str(error):
+            raise
+        yield from _jsonl(text, shown)
+        return
+    if isinstance(whole, dict):
+        for key in ("data", "rows", "conversations", "train"):
+            value = whole.get(key)
+            if isinstance(value, list) and value and not _is_turn(value[0]):
+                whole = value
+                break
+        else:
+            whole = [whole]
+    if not isinstance(whole, list):
+        raise InputError("holds no list of rows", file=shown)
+    if whole and _is_turn(whole[0]):
+        whole = [{"messages": whole}]
+    yield from enumerate(whole, 1)
+
+
+def _is_turn(value: object) -> bool:
+    return isinstance(value, dict) and (
+        {"role", "content"} <= value.keys() or {"from", "value"} <= value.keys()
+    )
+
+
+def _csv(text: str, shown: str, delimiter: str) -> Iterator[tuple[int, Any]]:
+    # A long reply is no attack: the default field limit is 128 KiB.
+    csv.field_size_limit(1 << 24)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        header = next((fields for fields in reader if fields), [])
+        if len(header) < 2:
+            raise InputError(
+                "has no header with at least two columns (such as prompt,response)",
+                file=shown,
+                line=1,
+            )
+        # A quoted field may hold line breaks: a row is where it begins, not where it ends.
+        line = reader.line_num + 1
+        for fields in reader:
+            if len(fields) > len(header):
+                raise InputError("has more fields than the header", file=shown, line=line)
+            if fields:
+                yield line, dict(itertools.zip_longest(header, fields))
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"not valid CSV: {error}", file=shown, line=reader.line_num) from None
+
+
+def _parquet(path: Path, shown: str) -> Iterator[tuple[int, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        file = pq.ParquetFile(path)
+        for batch in file.iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row
+    except (pa.ArrowException, OSError) as error:
+        line = str(error).strip().splitlines()[0]
+        raise InputError(f"not a readable Parquet file: {line}", file=shown) from None
+    if not number:
+        raise InputError("is empty", file=shown)

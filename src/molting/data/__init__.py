@@ -1,0 +1,1 @@
+"""Texts that ship with Molting, written for it."""

@@ -1,0 +1,1 @@
+"""Perplexity beside the personality score, against the untouched and the prompted base."""

@@ -1,0 +1,82 @@
+"""The two dimensions that any reply has: cleanliness and quality, from mechanical checks.
+
+cleanliness   1 when a reply has no pattern of machine text and nothing the persona never says
+quality       completeness × (1 − repetition), and for a set of replies × relevance × variety,
+              both of which compare with the persona's own held-out text (1 by construction)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from molting.core.persona import Persona
+from molting.signals.noise import find_noise, looks_cut
+from molting.signals.stats import Array
+from molting.signals.text import fold, words
+
+_COMMON = 4
+"""A bigram may come back this many words' share before it counts as a loop."""
+
+
+def clean(reply: str, persona: Persona) -> float:
+    """1 or 0."""
+    folded = fold(reply)
+    never = any(fold(p) and fold(p) in folded for p in persona.voice_never)
+    return 0.0 if never or find_noise(reply) or not reply.strip() else 1.0
+
+
+def complete(reply: str, ended_by_stop: bool | None) -> float:
+    """1 when the reply came to its end: the model stopped, or (text alone) it is not cut off."""
+    if not reply.strip():
+        return 0.0
+    return float(ended_by_stop if ended_by_stop is not None else not looks_cut(reply))
+
+
+def repetition(reply: str) -> float:
+    """Share of word bigrams that came before in the same reply, 0 to 1."""
+    spoken = words(reply)
+    bigrams = list(itertools.pairwise(spoken))
+    if len(bigrams) < _COMMON:
+        return 0.0
+    return 1.0 - len(set(bigrams)) / len(bigrams)
+
+
+def distinct(replies: Sequence[str], weights: Array | None = None) -> float:
+    """Distinct bigrams over all bigrams of the set (distinct-2), of the first 40 words each."""
+    seen: set[tuple[str, str]] = set()
+    total = 0
+    for i, reply in enumerate(replies):
+        if weights is not None and not weights[i]:
+            continue
+        spoken = words(reply)[:40]
+        bigrams = list(itertools.pairwise(spoken))
+        seen.update(bigrams)
+        total += len(bigrams)
+    return len(seen) / total if total else 0.0
+
+
+def relevance(prompts: Sequence[str], replies: Sequence[str]) -> Array:
+    """For each reply, the chance that it is closer to its own prompt than to another one.
+
+    Closeness is the cosine of TF-IDF over word stems (first five letters), ties count half:
+    0.5 is unrelated. Shape (len(replies),).
+    """
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, TfidfVectorizer
+
+    def stems(text: str) -> list[str]:
+        return [w[:5] for w in words(text) if w not in ENGLISH_STOP_WORDS and len(w) > 2]
+
+    count = len(prompts)
+    if count < 2:
+        return np.full(count, np.nan)
+    try:
+        model = TfidfVectorizer(analyzer=stems, sublinear_tf=True).fit([*prompts, *replies])
+    except ValueError:  # no word at all
+        return np.full(count, 0.5)
+    close = (model.transform(replies) @ model.transform(prompts).T).toarray()
+    own = np.diag(close)[:, None]
+    above = (own > close + 1e-9).sum(1) + 0.5 * ((np.abs(own - close) <= 1e-9).sum(1) - 1)
+    return np.asarray(above / (count - 1), dtype=float)

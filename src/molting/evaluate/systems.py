@@ -1,0 +1,106 @@
+"""The four systems that are compared, and their replies to the same prompts with the same seeds."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from molting.core.conversation import Turn
+from molting.core.errors import InputError
+from molting.core.progress import Progress
+from molting.memory.replies import remembered_replies
+from molting.memory.store import Memory
+from molting.models.base import LoadedModel
+from molting.models.generate import Generated, Sampling
+from molting.models.likelihood import RowLoss, row_losses
+from molting.models.render import Rendered, Renderer
+
+SYSTEMS = ("base", "prompted", "tuned", "tuned_prompted")
+
+
+class Speaker:
+    """Answers prompts as one of the four systems. `adapter` is the adapter's content hash."""
+
+    def __init__(
+        self,
+        base: LoadedModel,
+        model: Any,
+        adapter: str,
+        persona_prompt: str,
+        memory: Memory,
+        progress: Progress,
+    ) -> None:
+        self.base, self.model, self.adapter = base, model, adapter
+        self.persona_prompt = persona_prompt
+        self.memory, self.progress = memory, progress
+        self.renderer = Renderer(base.tokenizer)
+        end = self.renderer.end_of_turn
+        self.stop_ids = base.stop_ids | ({end} if end is not None else frozenset())
+
+    def answer(
+        self,
+        system: str,
+        contexts: Sequence[Sequence[Turn]],
+        sampling: Sampling,
+        sample: int,
+        task: str,
+    ) -> list[Generated]:
+        """One reply to each context, in order; remembered ones are not generated again."""
+        prompted = self.persona_prompt if system.endswith("prompted") else None
+        limit = self.base.context_tokens - sampling.max_new_tokens
+        prompts = []
+        for turns in contexts:
+            ids = self.renderer.prompt(turns, prompted)
+            if len(ids) > limit:
+                raise InputError(
+                    f"a prompt of {len(ids)} tokens leaves no room for a reply in the model's "
+                    f"context of {self.base.context_tokens}; shorten the persona or the held-out row"
+                )
+            prompts.append(ids)
+        tuned = system.startswith("tuned")
+
+        def report(done: int, total: int) -> None:
+            self.progress.step(f"{task}: {system.replace('_', ' + ')}", done, total)
+
+        with self._switched(tuned):
+            return remembered_replies(
+                self.memory,
+                self.base,
+                self.model,
+                self.adapter if tuned else "",
+                prompts,
+                sampling,
+                [f"{sample}:{i}" for i in range(len(prompts))],
+                self.stop_ids,
+                report,
+            )
+
+    @contextlib.contextmanager
+    def _switched(self, tuned: bool) -> Iterator[None]:
+        if tuned or not hasattr(self.model, "disable_adapter"):
+            yield
+        else:
+            with self.model.disable_adapter():
+                yield
+
+    def losses(self, tuned: bool, rows: Sequence[Rendered]) -> list[RowLoss]:
+        """Loss of each row's trained tokens, with the adapter on or off."""
+        with self._switched(tuned):
+            return row_losses(self.model, rows, self.base.tokenizer.pad_token_id or 0)
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """One generated reply, as kept in transcripts.jsonl."""
+
+    kind: str
+    """`held_out`, `identity` or `fact`."""
+    system: str
+    prompt: tuple[Turn, ...]
+    sample: int
+    reply: str
+    ended: str
+    right: bool | None = None
+    """For probes: whether the answer was judged right."""

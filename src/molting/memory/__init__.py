@@ -1,0 +1,1 @@
+"""What a frozen model has already computed, kept by content."""

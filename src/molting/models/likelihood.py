@@ -1,0 +1,136 @@
+"""Log-probabilities of trained tokens: the one loss that training and evaluation share.
+
+The output head is computed on trained positions only; in small models it is a fifth of the
+parameters, and replies are often a third of the tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from molting.models.render import Rendered
+
+_HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+
+
+class Batch(NamedTuple):
+    """Right-padded rows. Shapes: B rows, T tokens, N trained tokens in all."""
+
+    ids_BT: Any
+    attention_BT: Any
+    at_N: Any
+    """Flat positions (row * T + t) whose hidden state predicts a trained token."""
+    targets_N: Any
+    row_N: Any
+
+
+class RowLoss(NamedTuple):
+    """Negative log-likelihood of a row's trained tokens: sum in nats, and how many tokens."""
+
+    nats: float
+    tokens: int
+
+
+def collate(rows: Sequence[Rendered], pad_id: int, device: Any = "cpu") -> Batch:
+    """Pad on the right. Positions are masked by place, never by id: padding may be the stop."""
+    import torch
+
+    width = max(len(row.ids) for row in rows)
+    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
+    attention = torch.zeros((len(rows), width), dtype=torch.long)
+    at: list[int] = []
+    targets: list[int] = []
+    owner: list[int] = []
+    for b, row in enumerate(rows):
+        ids[b, : len(row.ids)] = torch.tensor(row.ids)
+        attention[b, : len(row.ids)] = 1
+        for t, trained in enumerate(row.trained):
+            if trained and t > 0:
+                at.append(b * width + t - 1)
+                targets.append(row.ids[t])
+                owner.append(b)
+    tensors = (torch.tensor(values, dtype=torch.long).to(device) for values in (at, targets, owner))
+    return Batch(ids.to(device), attention.to(device), *tensors)
+
+
+def token_losses(model: Any, batch: Batch) -> Any:
+    """Cross entropy of every trained token, float32, shape (N,)."""
+    import torch
+
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    config = inner.config
+    plain_head = all(getattr(config, name, None) in (None, 1, 1.0) for name in _HEAD_EXTRAS)
+    if plain_head:
+        hidden_BTD = getattr(inner, inner.base_model_prefix)(
+            input_ids=batch.ids_BT, attention_mask=batch.attention_BT, use_cache=False
+        ).last_hidden_state
+        hidden_ND = hidden_BTD.flatten(0, 1)[batch.at_N]
+        logits_NV = inner.get_output_embeddings()(hidden_ND)
+    else:
+        logits_BTV = inner(
+            input_ids=batch.ids_BT, attention_mask=batch.attention_BT, use_cache=False
+        ).logits
+        logits_NV = logits_BTV.flatten(0, 1)[batch.at_N]
+    return torch.nn.functional.cross_entropy(logits_NV.float(), batch.targets_N, reduction="none")
+
+
+def by_length(
+    rows: Sequence[Rendered], most_tokens: int = 2048, most_rows: int = 32
+) -> list[list[int]]:
+    """Indices in batches of like length, each at most `most_tokens` with padding."""
+    order = sorted(range(len(rows)), key=lambda i: (len(rows[i].ids), i))
+    batches: list[list[int]] = []
+    for i in order:
+        width = len(rows[i].ids)
+        if (
+            batches
+            and len(batches[-1]) < most_rows
+            and (len(batches[-1]) + 1) * width <= most_tokens
+        ):
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def row_losses(
+    model: Any,
+    rows: Sequence[Rendered],
+    pad_id: int,
+    report: Callable[[int, int], None] | None = None,
+) -> list[RowLoss]:
+    """Loss of each row, in the rows' order. No gradients; the model is left in its mode."""
+    import torch
+
+    device = next(model.parameters()).device
+    found: list[RowLoss] = [RowLoss(0.0, 0)] * len(rows)
+    was_training = model.training
+    model.eval()
+    done = 0
+    try:
+        with torch.inference_mode():
+            for indices in by_length(rows):
+                batch = collate([rows[i] for i in indices], pad_id, device)
+                losses_N = token_losses(model, batch).double()
+                for b, i in enumerate(indices):
+                    mine = losses_N[batch.row_N == b]
+                    found[i] = RowLoss(float(mine.sum()), int(mine.numel()))
+                done += len(indices)
+                if report:
+                    report(done, len(rows))
+    finally:
+        model.train(was_training)
+    return found
+
+
+def mean_loss(losses: Iterable[RowLoss]) -> float:
+    """Nats per token over all rows; NaN when there is no token (unknown, never 0)."""
+    losses = list(losses)
+    tokens = sum(loss.tokens for loss in losses)
+    return sum(loss.nats for loss in losses) / tokens if tokens else math.nan
+
+
+def perplexity(nats_per_token: float) -> float:
+    return math.exp(min(nats_per_token, 700.0))

@@ -1,0 +1,77 @@
+"""What this machine can do: both dtypes are timed, never inferred from flags.
+
+bfloat16 is 2–4 times faster than float32 where the processor has matrix instructions for it,
+and up to 500 times slower where it has not (pytorch issue 146508).
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+
+import msgspec
+
+_SHARE_REACHED = {"float32": 0.55, "bfloat16": 0.3}
+"""Share of the bare matrix-product speed that training of a small model reaches (measured on two
+cores with avx512_bf16; docs/measurements.md)."""
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """Matrix-product speed in GFLOPS by dtype, and the faster dtype."""
+
+    gflops: dict[str, float]
+    threads: int
+    device: str
+
+    @property
+    def dtype(self) -> str:
+        # A tie goes to float32, which is exact.
+        return "bfloat16" if self.gflops["bfloat16"] > 1.2 * self.gflops["float32"] else "float32"
+
+    def tokens_per_second(self, parameters: int, dtype: str) -> float:
+        """Training speed to expect: 6 FLOPs a parameter and token, head and overheads included."""
+        return self.gflops[dtype] * 1e9 * _SHARE_REACHED[dtype] / (6.0 * max(parameters, 1))
+
+
+@functools.cache
+def measure_machine(seconds: float = 0.5) -> Machine:
+    """Time a matrix product of a small model's shape in both dtypes, half the time each."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    gflops: dict[str, float] = {}
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        left = torch.ones((512, 576), dtype=dtype, device=device)
+        right = torch.ones((576, 1536), dtype=dtype, device=device)
+        with torch.inference_mode():
+            left @ right
+            best = float("inf")
+            end = time.perf_counter() + seconds / 2
+            while time.perf_counter() < end:
+                begin = time.perf_counter()
+                left @ right
+                if device == "cuda":
+                    torch.cuda.synchronize()
+                best = min(best, time.perf_counter() - begin)
+        gflops[name] = 2 * 512 * 576 * 1536 / best / 1e9
+    return Machine(gflops, torch.get_num_threads(), device)
+
+
+def choose_dtype(wanted: str) -> str:
+    """`auto` becomes the faster of the two on this machine."""
+    return measure_machine().dtype if wanted == "auto" else wanted
+
+
+def training_bytes(
+    total: int, trainable: int, tokens: int, layers: int, width: int, vocabulary: int, dtype: str
+) -> int:
+    """Peak memory of training to expect, in bytes: weights, optimizer, activations, logits."""
+    size = 4 if dtype == "float32" else 2
+    weights = total * size
+    # Working copy and gradient in `dtype`; master copy and two moments in float32.
+    optimizer = trainable * (2 * size + 12)
+    # About 34 values a token, layer and unit of width are kept for the backward pass with LoRA.
+    activations = tokens * layers * width * 34 * size
+    logits = tokens // 2 * vocabulary * (size + 8)
+    runtime = 450 * 2**20
+    return weights + optimizer + activations + logits + runtime

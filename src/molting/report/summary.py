@@ -1,0 +1,104 @@
+"""Everything measured about a molt as one object: `molting show --json`. Unknown is null."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from molting.core.artifacts import read_json
+from molting.core.corpus import load_corpus
+from molting.core.project import Molt, Project
+
+_SYSTEMS = ("base", "prompted", "tuned", "tuned_prompted")
+
+
+def summarize(project: Project, molt: Molt) -> dict[str, Any]:
+    """The keys of `molting show --json`, in a fixed order; what was not measured is null."""
+    folder = project.molt_folder(molt.number)
+    manifest = project.manifest(molt.number) or {}
+    path = folder / "evaluation.json"
+    result: dict[str, Any] = read_json(path)["result"] if path.exists() else {}
+    corpus = load_corpus(project.corpora / molt.corpus.replace(":", "-"))
+    personality = result.get("personality", {})
+    report = folder / "report.html"
+    nothing: dict[str, Any] = {}
+    return {
+        "molt": molt.number,
+        "persona": project.config.persona.name,
+        "base": manifest.get("base", nothing).get("name"),
+        "base_revision": manifest.get("base", nothing).get("revision"),
+        "method": manifest.get("method"),
+        "dtype": manifest.get("dtype"),
+        "verdict": verdict(result, project.config.persona.name),
+        "corpus": corpus.summary(),
+        "train": {k: v for k, v in manifest.get("train", nothing).items() if k != "history"}
+        or None,
+        "perplexity": result.get("perplexity") or {"base": None, "tuned": None},
+        "personality": {system: personality.get(system) for system in _SYSTEMS}
+        | {"held_out_text": personality.get("held_out_text")},
+        "voice": result.get("voice")
+        or {"detector_auc": None, "measurable": None}
+        | {key: None for system in _SYSTEMS for key in (system, f"{system}_body")},
+        "retention": result.get("retention", {}),
+        "overlap": result.get("overlap") or {"train_eval_exact": None, "train_eval_near": None},
+        "prompts": result.get("prompts"),
+        "paths": {
+            "adapter": project.shown(folder / "adapter"),
+            "report": project.shown(report) if report.exists() else None,
+            "transcripts": project.shown(folder / "transcripts.jsonl")
+            if (folder / "transcripts.jsonl").exists()
+            else None,
+        },
+    }
+
+
+def verdict(result: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """Did it work? A code and a sentence, from the intervals alone; None when not evaluated.
+
+    Codes: `not_measurable`, `no_gain`, `not_better_than_prompt`, `caricature`, `partly`, `yes`.
+    """
+    if not result:
+        return None
+    voice = result["voice"]
+    tuned, prompted, body = voice["tuned"], voice["prompted"], voice["tuned_body"]
+    if not voice["measurable"]:
+        auc = voice["detector_auc"]
+        told = "unknown" if auc is None else f"{auc:.2f}"
+        return {
+            "code": "not_measurable",
+            "sentence": f"{name}'s voice is too close to other text to be measured (detector AUC "
+            f"{told}, 0.90 needed), so no claim about the voice is made.",
+        }
+    v = _interval(tuned)
+    if tuned["low"] is None or tuned["low"] <= 0:
+        code, sentence = "no_gain", f"The tune has not moved the voice away from the base (V {v})."
+    elif prompted["high"] is not None and tuned["low"] <= prompted["high"]:
+        code = "not_better_than_prompt"
+        sentence = (
+            f"The tune (V {v}) is not clearly better than a mere prompt "
+            f"(V {_interval(prompted)}): it has not earned its keep."
+        )
+    elif tuned["low"] > 1.05:
+        code = "caricature"
+        sentence = (
+            f"The tune overdoes it: V {v} lies beyond {name}'s own text (1.00). Train for fewer "
+            "epochs, at a lower rate, or on more varied rows."
+        )
+    elif tuned["value"] < 0.7 or (body["value"] or 0) < 0.6:
+        code = "partly"
+        sentence = (
+            f"The tune has part of {name}'s voice (V {v}; body {_interval(body)}), and clearly "
+            f"more than a mere prompt ({_interval(prompted)})."
+        )
+    else:
+        code = "yes"
+        sentence = (
+            f"The tune has {name}'s voice: V {v}, where the untouched model is 0 and {name}'s own "
+            f"text is 1; a mere prompt reaches {_interval(prompted)}."
+        )
+    return {"code": code, "sentence": sentence}
+
+
+def _interval(estimate: dict[str, Any]) -> str:
+    if estimate["value"] is None or estimate["low"] is None:
+        return "not measured"
+    return f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"

@@ -1,0 +1,38 @@
+"""Folding, words and n-grams: the one definition that every signal shares."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_SPACE = re.compile(r"\s+")
+_WORD = re.compile(r"\w+(?:['’]\w+)*")
+
+
+def fold(text: str) -> str:
+    """NFKC, case folded, white space collapsed: texts that fold alike are exact duplicates."""
+    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+
+
+def words(text: str) -> list[str]:
+    """Folded words, apostrophes inside kept."""
+    return _WORD.findall(fold(text))
+
+
+def first_words(text: str, count: int, skip: int = 0) -> str:
+    """Words `skip` to `skip + count` of the text as it is written, punctuation included."""
+    return " ".join(text.split()[skip : skip + count])
+
+
+def character_ngrams(text: str, size: int = 4) -> set[str]:
+    """Character n-grams of the folded text; a shorter text is its own only n-gram."""
+    folded = fold(text)
+    if len(folded) <= size:
+        return {folded} if folded else set()
+    return {folded[i : i + size] for i in range(len(folded) - size + 1)}
+
+
+def jaccard(left: set[str], right: set[str]) -> float:
+    """Shared n-grams over all n-grams, 0 to 1; two empty sets are 0, not alike."""
+    union = len(left | right)
+    return len(left & right) / union if union else 0.0

@@ -1,0 +1,1 @@
+"""Batches, the loop, early stopping, resume."""

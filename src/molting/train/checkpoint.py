@@ -1,0 +1,55 @@
+"""A resume point: everything the next step depends on, in one file that is whole or absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from molting.core.artifacts import atomic_write
+
+_FILE = "resume.safetensors"
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where training stands. `step` steps are done; `evaluated` epochs have a validation loss."""
+
+    step: int
+    evaluated: int
+    best_epoch: int
+    best_loss: float
+    seconds: float
+    tokens: int
+    history: tuple[dict[str, Any], ...]
+    """One record an epoch (and one for epoch 0), as in metrics.jsonl."""
+    losses: tuple[float, ...]
+    """Training loss of each step."""
+
+
+def save_checkpoint(folder: Path, position: Position, tensors: dict[str, Any]) -> None:
+    """Write the resume point atomically. `tensors`: master weights, moments, best weights."""
+    from safetensors.torch import save_file
+
+    metadata = {"position": msgspec.json.encode(position).decode()}
+    atomic_write(folder / _FILE, lambda path: save_file(tensors, path, metadata=metadata))
+
+
+def load_checkpoint(folder: Path) -> tuple[Position, dict[str, Any]] | None:
+    """The resume point, or None when there is none (or none that can be read: start again)."""
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / _FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            position = msgspec.json.decode(file.metadata()["position"], type=Position)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, msgspec.DecodeError, KeyError, TypeError):
+        return None
+    return position, tensors
+
+
+def drop_checkpoint(folder: Path) -> None:
+    (folder / _FILE).unlink(missing_ok=True)

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from molting.signals.voice import (
+    BODY_SKIP_WORDS,
+    WINDOW_WORDS,
+    Certificate,
+    VoiceDetector,
+    certify,
+    fit_detector,
+    window,
+)
+
+
+def pool(text: str) -> list[str]:
+    return text.split()
+
+
+PIRATE = pool(
+    "arr aye ye matey scurvy plunder grog doubloons timbers landlubber avast yer hearties "
+    "rum cutlass kraken bilge booty"
+)
+CLERK = pool(
+    "please form regarding invoice department hereby attached kindly quarterly pursuant "
+    "ledger deadline approval submit office policy memo signed"
+)
+SHARED = pool("the a of to in and is with for on it that from by at")
+
+
+def speak(
+    own: list[str], count: int, seed: int, common: list[str] = SHARED, share: float = 0.5
+) -> list[str]:
+    """Made-up replies of 12 to 30 words: a share of the voice's own, the rest common ones."""
+    draw = random.Random(seed)
+    return [
+        " ".join(draw.choice(own if draw.random() < share else common) for _ in range(size)) + "."
+        for size in (draw.randint(12, 30) for _ in range(count))
+    ]
+
+
+@pytest.fixture(scope="module")
+def pirate() -> VoiceDetector:
+    return fit_detector(speak(PIRATE, 60, 1), {"clerk": speak(CLERK, 60, 2)})
+
+
+def test_two_obviously_different_voices_are_told_apart(pirate: VoiceDetector) -> None:
+    certificate = certify(pirate, speak(PIRATE, 20, 3), {"clerk": speak(CLERK, 20, 4)})
+    assert certificate.auc is not None
+    assert certificate.auc > 0.98
+    assert certificate.measurable
+
+
+def test_a_voice_equal_to_the_others_is_not_measurable() -> None:
+    detector = fit_detector(speak(CLERK, 60, 1), {"clerk": speak(CLERK, 60, 2)})
+    certificate = certify(detector, speak(CLERK, 30, 3), {"clerk": speak(CLERK, 30, 4)})
+    assert certificate.auc is not None
+    assert 0.2 < certificate.auc < 0.8
+    assert not certificate.measurable
+
+
+def test_the_worst_kind_decides_whether_a_voice_can_be_measured(pirate: VoiceDetector) -> None:
+    others = {"clerk": speak(CLERK, 20, 4), "twin": speak(PIRATE, 20, 5)}
+    certificate = certify(pirate, speak(PIRATE, 20, 3), others)
+    assert certificate.auc_by_kind["clerk"] > 0.98
+    assert certificate.auc == certificate.auc_by_kind["twin"]
+    assert not certificate.measurable
+
+
+def test_too_few_texts_certify_nothing(pirate: VoiceDetector) -> None:
+    few = certify(pirate, speak(PIRATE, 7, 3), {"clerk": speak(CLERK, 20, 4)})
+    assert few.auc is None
+    assert not few.measurable
+    kinds = certify(pirate, speak(PIRATE, 20, 3), {"clerk": speak(CLERK, 7, 4)})
+    assert kinds.auc_by_kind == {}
+    assert kinds.auc is None
+    assert certify(pirate, [], {"clerk": speak(CLERK, 20, 4)}).auc is None
+
+
+def test_an_unknown_auc_is_not_taken_for_a_low_one() -> None:
+    assert Certificate({"a": math.nan, "b": 0.95}, 20).auc == 0.95
+    assert Certificate({"a": math.nan}, 20).auc is None
+
+
+def test_a_stuck_on_greeting_moves_the_full_score_but_not_the_body() -> None:
+    everyday = CLERK + SHARED
+
+    def persona(count: int, seed: int) -> list[str]:
+        return [f"Aye, mate. {text}" for text in speak(PIRATE, count, seed, everyday, share=0.2)]
+
+    detector = fit_detector(persona(80, 1), {"clerk": speak(everyday, 80, 2)})
+    plain = speak(everyday, 40, 3)
+    attack = [f"Aye, mate. {text}" for text in plain]
+    # The full window falls for it, at least by half …
+    assert detector.score(plain).mean() < 0.1
+    assert detector.score(attack).mean() > 0.18
+    # … the body does not, and a persona that keeps its voice up still has a high one.
+    assert detector.score(attack, body=True).mean() < 0.14
+    assert detector.score(persona(40, 4), body=True).mean() > 0.6
+
+
+def test_length_alone_tells_nothing() -> None:
+    long = [
+        f"{a} {b} {c}" for a, b, c in zip(*(speak(CLERK, 60, i) for i in (6, 7, 8)), strict=True)
+    ]
+    detector = fit_detector(speak(CLERK, 60, 1), {"long": long})
+    fresh = [
+        f"{a} {b} {c}" for a, b, c in zip(*(speak(CLERK, 30, i) for i in (9, 10, 11)), strict=True)
+    ]
+    certificate = certify(detector, speak(CLERK, 30, 3), {"long": fresh})
+    assert not certificate.measurable
+
+
+def test_only_the_window_is_scored(pirate: VoiceDetector) -> None:
+    start = " ".join(speak(CLERK, 5, 1)[0].split()[:3] * 20)
+    clerk = " ".join(start.split()[:WINDOW_WORDS])
+    assert len(clerk.split()) == WINDOW_WORDS
+    plain, longer = pirate.score([clerk, f"{clerk} {' '.join(PIRATE)}"])
+    assert plain == longer
+    assert window("one two three") == "one two three"
+    assert window("1 2 3 4 5 6 seven eight", body=True) == "seven eight"
+    assert window("too short", body=True) == ""
+    assert BODY_SKIP_WORDS == 6
+
+
+def test_text_without_words_scores_0_and_order_is_kept(pirate: VoiceDetector) -> None:
+    texts = ["", *speak(PIRATE, 2, 3), "  ", *speak(CLERK, 1, 4)]
+    scores = pirate.score(texts)
+    assert scores.shape == (5,)
+    assert scores[0] == scores[3] == 0
+    assert min(scores[1:3]) > 0.5 > scores[4] > 0
+    assert np.array_equal(pirate.score(list(reversed(texts))), scores[::-1])
+    assert pirate.score([]).shape == (0,)
+
+
+def test_a_detector_is_pure_in_its_texts_and_seed() -> None:
+    texts = speak(PIRATE, 10, 9)
+    one, two = (
+        fit_detector(speak(PIRATE, 20, 1), {"clerk": speak(CLERK, 20, 2)}, seed=5) for _ in "12"
+    )
+    assert np.array_equal(one.score(texts), two.score(texts))
+
+
+def test_the_kinds_weigh_alike_whatever_their_numbers() -> None:
+    # Were rows counted, five hundred clerks would drown the twelve pirates-like others.
+    persona = speak(PIRATE, 40, 1)
+    others = {"clerk": speak(CLERK, 400, 2), "near": speak(PIRATE[:6], 12, 3)}
+    detector = fit_detector(persona, others)
+    assert detector.score(speak(PIRATE[:6], 20, 4)).mean() < 0.5
