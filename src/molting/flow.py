@@ -5,8 +5,12 @@ read → curate → check → train → evaluate → report
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -108,15 +112,20 @@ def trained(
     key = molt_fingerprint(corpus, config, source.weights)
     molt = project.claim_molt(key, corpus.id)
     folder = project.molt_folder(molt.number)
+    from molting.train.checkpoint import drop_checkpoint
+
     if (folder / MANIFEST).exists():
         progress.say(f"molt {molt.number}: already trained with this corpus and configuration")
+        if molt.finished is None:
+            # Killed between the manifest and this.
+            project.finish_molt(molt.number)
+            drop_checkpoint(folder)
         return molt
 
     from molting.models.base import load_model
     from molting.models.lora import attach_lora, count_parameters, hub_name, save_adapter
     from molting.models.machine import choose_dtype
     from molting.models.render import Renderer
-    from molting.train.checkpoint import drop_checkpoint
     from molting.train.loop import train
 
     with storage_errors(folder):
@@ -143,17 +152,18 @@ def trained(
         f"LoRA r={config.train.rank}: {trainable:,} of {total:,} parameters are trained on "
         f"{len(rows)} rows, {sum(r.trained_tokens for r in rows):,} reply tokens"
     )
-    outcome = train(
-        model,
-        rows,
-        validation,
-        config.train,
-        base.tokenizer.pad_token_id or 0,
-        folder,
-        progress,
-        interrupted,
-    )
-    save_adapter(model.peft_config["default"], outcome.state, folder / "adapter")
+    with _tensors_stored(folder):
+        outcome = train(
+            model,
+            rows,
+            validation,
+            config.train,
+            base.tokenizer.pad_token_id or 0,
+            folder,
+            progress,
+            interrupted,
+        )
+        save_adapter(model.peft_config["default"], outcome.state, folder / "adapter")
     position = outcome.position
     lines = [{"step": i, "train_loss": loss} for i, loss in enumerate(position.losses, 1)]
     write_bytes(
@@ -200,6 +210,7 @@ def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) 
     """Stage 5: the molt's evaluation, made now or found; replies are remembered."""
     config = project.config
     folder = project.molt_folder(molt.number)
+    sweep_temporary(folder)
     manifest = project.manifest(molt.number) or {}
     key = fingerprint(
         "evaluation", 1, config.evaluate, config.persona, manifest["adapter"], corpus.id
@@ -240,6 +251,19 @@ def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) 
     )
     write_json(path, {"key": key, "result": result})
     return result
+
+
+@contextlib.contextmanager
+def _tensors_stored(folder: Path) -> Iterator[None]:
+    """Safetensors tells a full disk in an error of its own, with the system's number in the text."""
+    from safetensors import SafetensorError
+
+    with storage_errors(folder):
+        try:
+            yield
+        except SafetensorError as error:
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, str(error)) from None
 
 
 def molt_fingerprint(corpus: Corpus, config: Config, weights: str) -> str:

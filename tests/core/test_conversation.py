@@ -49,6 +49,9 @@ def test_the_same_words_cut_into_other_turns_are_another_conversation(
 
 def test_a_role_cannot_pass_for_text() -> None:
     assert content_id([Turn("user", "assistant")]) != content_id([Turn("assistant", "user")])
+    assert content_id([Turn("user", "a"), Turn("user", "b")]) != content_id(
+        [Turn("user", "auserb")]
+    )
     assert content_id([Turn("user", ""), Turn("assistant", "")]) != content_id([Turn("user", "")])
 
 

@@ -7,6 +7,7 @@ import functools
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -82,10 +83,11 @@ def test_greedy_is_a_plain_loop_over_single_tokens() -> None:
     assert len({reply.text for reply in wanted}) > 1
 
 
-def test_a_stop_token_ends_its_reply_alone_and_is_not_part_of_it() -> None:
+@pytest.mark.parametrize("which", range(len(PROMPTS)))
+def test_a_stop_token_ends_its_reply_alone_and_is_not_part_of_it(which: int) -> None:
     spoken = {prompt: plain_greedy(prompt, 12) for prompt in PROMPTS}
     # A stop that one prompt's reply meets early; the others go on, or stop where they meet it.
-    stops = frozenset({spoken[PROMPTS[2]][3]})
+    stops = frozenset({spoken[PROMPTS[which]][3]})
     replies = run(PROMPTS, GREEDY, stop_ids=stops)
     ends = []
     for prompt, reply in zip(PROMPTS, replies, strict=True):
@@ -140,12 +142,12 @@ def test_streams_and_seeds_draw_differently_and_the_same_ones_alike() -> None:
     a, b, again = run(same, DRAWN, ["a", "b", "a"])
     assert a == again
     assert a != b
-    (other,) = run(same[:1], Sampling(12, 0.8, 0.9, seed=6), ["a"])
+    (other,) = run(same[:1], msgspec.structs.replace(DRAWN, seed=6), ["a"])
     assert other != a
 
 
 def test_more_room_only_makes_a_reply_longer() -> None:
-    (short,) = run(PROMPTS[:1], Sampling(5, 0.8, 0.9, 5), ["a"])
+    (short,) = run(PROMPTS[:1], msgspec.structs.replace(DRAWN, max_new_tokens=5), ["a"])
     (long,) = run(PROMPTS[:1], DRAWN, ["a"])
     assert long.text.startswith(short.text + " ")
     assert (short.tokens, long.tokens) == (5, 8)

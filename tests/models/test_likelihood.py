@@ -65,9 +65,7 @@ def reference(model: Any, row: Rendered) -> float:
     with torch.no_grad():
         logits_TV = model(input_ids=torch.tensor([row.ids]), use_cache=False).logits[0].double()
     log_TV = logits_TV.log_softmax(-1)
-    return -sum(
-        float(log_TV[t - 1, row.ids[t]]) for t in range(1, len(row.ids)) if row.trained[t]
-    )
+    return -sum(float(log_TV[t - 1, row.ids[t]]) for t in range(1, len(row.ids)) if row.trained[t])
 
 
 @st.composite

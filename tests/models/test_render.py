@@ -379,7 +379,9 @@ def test_an_end_of_text_behind_the_whole_conversation_does_not_stretch_an_earlie
 
 
 def test_an_end_of_turn_that_is_written_only_between_turns_is_trained_and_the_last_added() -> None:
-    template = NO_END.replace("'\\n' }}{% endfor %}", "('' if loop.last else eos_token) }}{% endfor %}")
+    template = NO_END.replace(
+        "'\\n' }}{% endfor %}", "('' if loop.last else eos_token) }}{% endfor %}"
+    )
     render = renderer(template, OWN)
     row = render.row(talk("Hi", "Hello!", "Again?", "Always."), EVERYTHING)
     assert spoken(render.tokenizer, row) == ["Hello!</s>", "Always.</s>"]
@@ -393,7 +395,10 @@ DROPS_THINKING = CHATML.replace(
 def test_thinking_in_the_last_reply_is_trained_where_a_template_drops_earlier_thinking() -> None:
     render = renderer(DROPS_THINKING, STYLES["chatml"].special)
     row = render.row(talk("Hi", "Hello", "Again?", "<think>Hm.</think>Always"), EVERYTHING)
-    assert spoken(render.tokenizer, row) == ["Hello<|im_end|>", "<think>Hm.</think>Always<|im_end|>"]
+    assert spoken(render.tokenizer, row) == [
+        "Hello<|im_end|>",
+        "<think>Hm.</think>Always<|im_end|>",
+    ]
 
 
 @pytest.mark.parametrize("last", ["Always", "<think>Hm.</think>Hello"])

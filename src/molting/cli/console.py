@@ -87,7 +87,8 @@ class Terminal:
             )
 
     def say(self, line: str) -> None:
-        self.console.print(line, markup=False)
+        # A log keeps a line as one line; a terminal breaks it by itself.
+        self.console.print(line, markup=False, soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -182,22 +182,41 @@ def _options(
 def main() -> None:
     """Run the command; whatever a person can cause ends as one line and the right exit code."""
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
     except MoltingError as error:
         _fail(str(error), error.exit_code)
+    except _USAGE as error:
+        # `molting` alone has shown the help and has nothing more to say.
+        said = error.format_message()  # type: ignore[attr-defined]
+        _fail(f"{said} (`molting --help` lists what there is)" if said else "", 2)
     except KeyboardInterrupt:
-        _fail("interrupted; finished stages are kept, the same command goes on from there", 130)
+        code = 130
     except BrokenPipeError:
         # The reader (`| head`) has had enough.
         sys.stderr.close()
         sys.exit(0)
     except MemoryError:
-        _fail("out of memory; lower train.batch_rows or train.max_tokens, or close programs", 2)
+        _fail(_MEMORY, 2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}; the state on disk is whole", 2)
+    except RuntimeError as error:
+        # PyTorch's own word for a full memory.
+        if "allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        _fail(_MEMORY, 2)
+    if code == 130:
+        # Typer turns Ctrl-C into a bare exit code.
+        _fail("interrupted; finished stages are kept, the same command goes on from there", 130)
+    sys.exit(code or 0)
 
 
-def _fail(line: str, code: int) -> None:
-    print("molting: " + " ".join(line.split()), file=sys.stderr)
+_USAGE: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
+"""Click's UsageError, which Typer exports only through its child."""
+_MEMORY = "out of memory; lower train.batch_rows or train.max_tokens, or close programs"
+
+
+def _fail(line: str, code: int) -> NoReturn:
+    if line:
+        print("molting: " + " ".join(line.split()), file=sys.stderr)
     sys.exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.table import Table
 
 from molting.cli.console import out, print_json
@@ -16,7 +17,7 @@ _NAMES = {
     "prompted": "base + prompt",
     "tuned": "tuned",
     "tuned_prompted": "tuned + prompt",
-    "held_out_text": "the persona's own text",
+    "held_out_text": "own text",
 }
 _DIMENSIONS = ("identity", "facts", "voice", "cleanliness", "quality")
 
@@ -41,30 +42,37 @@ def show_molt(project: Project, molt: Molt, as_json: bool) -> None:
         verdict["sentence"] if verdict else "not evaluated yet: `molting evaluate`", markup=False
     )
     console.print()
-    console.print(_scores(summary))
-    console.print(_facts(summary), markup=False)
+    for table in _scores(summary):
+        console.print(table)
+    console.print(_facts(summary), markup=False, soft_wrap=True)
 
 
-def _scores(summary: dict[str, Any]) -> Table:
-    table = Table(
-        title="personality 0–10 and voice V (base 0, the persona's own text 1), 95 % intervals"
+def _scores(summary: dict[str, Any]) -> list[Table]:
+    """Scores and dimensions apart: side by side they would be cut off at eighty columns."""
+    scores = Table(
+        title="personality 0–10, voice V (base 0, own text 1), 95 % intervals",
+        box=SIMPLE,
+        pad_edge=False,
     )
-    table.add_column("")
-    for name in ("score", *_DIMENSIONS, "V", "V body"):
-        table.add_column(name, justify="right")
+    scores.add_column("")
+    for name in ("score", "V", "V body"):
+        scores.add_column(name, justify="right")
+    parts = Table(title="the five dimensions, 0–10", box=SIMPLE, pad_edge=False)
+    parts.add_column("")
+    for name in _DIMENSIONS:
+        parts.add_column(name, justify="right")
     for key, label in _NAMES.items():
         score = summary["personality"].get(key)
-        voice = summary["voice"].get(key)
-        body = summary["voice"].get(f"{key}_body")
-        dimensions = score["dimensions"] if score else {}
-        table.add_row(
+        own = key == "held_out_text"
+        scores.add_row(
             label,
             _interval(score, "score", 1),
-            *(_number(dimensions.get(name), 1) for name in _DIMENSIONS),
-            "1 by construction" if key == "held_out_text" else _interval(voice, "value", 2),
-            "" if key == "held_out_text" else _interval(body, "value", 2),
+            "1" if own else _interval(summary["voice"].get(key), "value", 2),
+            "1" if own else _interval(summary["voice"].get(f"{key}_body"), "value", 2),
         )
-    return table
+        dimensions = score["dimensions"] if score else {}
+        parts.add_row(label, *(_number(dimensions.get(name), 1) for name in _DIMENSIONS))
+    return [scores, parts]
 
 
 def _facts(summary: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -173,16 +174,15 @@ def _history(value: Any, shown: str, line: int) -> list[Turn]:
     """Alpaca's earlier turns: pairs of what was said and answered."""
     if isinstance(value, str) and value.strip():
         # CSV holds nested values as JSON text.
-        try:
+        with contextlib.suppress(json.JSONDecodeError):
             value = json.loads(value)
-        except json.JSONDecodeError:
-            raise InputError("`history` is not a list of pairs", file=shown, line=line) from None
+    pairs = value or []
+    if not isinstance(pairs, list) or not all(isinstance(p, list) and len(p) == 2 for p in pairs):
+        raise InputError("`history` is not a list of pairs", file=shown, line=line)
     turns: list[Turn] = []
-    for pair in value or []:
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise InputError("`history` is not a list of pairs", file=shown, line=line)
-        said, answered = (_text(part, "history", shown, line) for part in pair)
-        turns += [Turn("user", said), Turn("assistant", answered)]
+    for said, answered in pairs:
+        turns.append(Turn("user", _text(said, "history", shown, line)))
+        turns.append(Turn("assistant", _text(answered, "history", shown, line)))
     return turns
 
 

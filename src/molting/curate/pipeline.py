@@ -174,7 +174,8 @@ def _split(
     for i in left:
         members.setdefault(group[i], []).append(i)
     # A held-out group costs training all its rows and gives one a prompt: of ten prompts with
-    # twenty replies each, a sixth of the rows would be every prompt. Half the groups must stay.
+    # twenty replies each, a sixth of the rows would be every prompt. So half the groups stay,
+    # unless there are too few for the smallest sizes.
     prompts = len(members)
     validation = config.split.validation_rows or int(
         np.clip(min(usable // 10, prompts // 6), 2, 60)

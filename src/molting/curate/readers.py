@@ -96,7 +96,8 @@ def _csv(text: str, shown: str, delimiter: str) -> Iterator[tuple[int, Any]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = next((fields for fields in reader if fields), [])
-        if len(header) < 2:
+        nested = [name.strip() in ("messages", "conversations", "conversation") for name in header]
+        if len(header) < 2 and not any(nested):
             raise InputError(
                 "has no header with at least two columns (such as prompt,response)",
                 file=shown,

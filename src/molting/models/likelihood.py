@@ -67,13 +67,55 @@ def token_losses(model: Any, batch: Batch) -> Any:
             input_ids=batch.ids_BT, attention_mask=batch.attention_BT, use_cache=False
         ).last_hidden_state
         hidden_ND = hidden_BTD.flatten(0, 1)[batch.at_N]
-        logits_NV = inner.get_output_embeddings()(hidden_ND)
+        head = inner.get_output_embeddings()
+        if type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad:
+            return _frozen_head_losses(hidden_ND, head.weight, batch.targets_N)
+        logits_NV = head(hidden_ND)
     else:
         logits_BTV = inner(
             input_ids=batch.ids_BT, attention_mask=batch.attention_BT, use_cache=False
         ).logits
         logits_NV = logits_BTV.flatten(0, 1)[batch.at_N]
     return torch.nn.functional.cross_entropy(logits_NV.float(), batch.targets_N, reduction="none")
+
+
+_HEAD_ROWS = 256
+"""Positions at a time: with 49,152 logits each in float32, this bounds the memory to 50 MB a copy."""
+
+
+def _frozen_head_losses(hidden_ND: Any, weight_VD: Any, targets_N: Any) -> Any:
+    """Cross entropy through a frozen head, a few positions at a time.
+
+    The head is not trained, so the gradient at the hidden states is known as soon as the logits
+    are: (softmax − one-hot) · W. Computing it on the way forward means that no logits are kept
+    for the way back, which for a small model with a large vocabulary is most of the memory.
+    """
+    import torch
+
+    class Losses(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, hidden_ND: Any) -> Any:
+            losses, gradients = [], []
+            for start in range(0, len(hidden_ND), _HEAD_ROWS):
+                part_MD = hidden_ND[start : start + _HEAD_ROWS]
+                target_M1 = targets_N[start : start + _HEAD_ROWS, None]
+                logits_MV = (part_MD @ weight_VD.T).float()
+                total_M1 = logits_MV.logsumexp(-1, keepdim=True)
+                losses.append((total_M1 - logits_MV.gather(-1, target_M1))[:, 0])
+                if ctx.needs_input_grad[0]:
+                    share_MV = logits_MV.sub_(total_M1).exp_()
+                    share_MV.scatter_add_(-1, target_M1, -torch.ones_like(total_M1))
+                    gradients.append(share_MV.to(weight_VD.dtype) @ weight_VD)
+            if gradients:
+                ctx.save_for_backward(torch.cat(gradients))
+            return torch.cat(losses) if losses else hidden_ND.new_zeros(0, dtype=torch.float32)
+
+        @staticmethod
+        def backward(ctx: Any, *outputs: Any) -> Any:
+            (gradient_ND,) = ctx.saved_tensors
+            return (gradient_ND.float() * outputs[0][:, None]).to(gradient_ND.dtype)
+
+    return Losses.apply(hidden_ND)  # type: ignore[no-untyped-call]
 
 
 def by_length(

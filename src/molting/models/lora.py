@@ -90,7 +90,8 @@ def adapter_state(model: Any) -> dict[str, Any]:
     """PEFT's state dict (names as in `adapter_model.safetensors`), in float32 on the CPU."""
     from peft import get_peft_model_state_dict
 
-    state = get_peft_model_state_dict(model)
+    # The embeddings are never trained; asked to find that out itself, PEFT goes to the Hub.
+    state = get_peft_model_state_dict(model, save_embedding_layers=False)
     return {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.items()}
 
 

@@ -35,6 +35,8 @@ _IN_SIGHT = 12
 """Held-out prompts that are shown open; the others are folded."""
 _EXAMPLES = 2
 _EXCERPT = 220
+_UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+"""Characters that UTF-8 or HTML cannot hold."""
 
 
 def write_report(project: Project, molt: Molt) -> Path:
@@ -54,7 +56,6 @@ def collect(project: Project, molt: Molt) -> dict[str, Any]:
     when = datetime.fromtimestamp(molt.finished or molt.created, UTC)
     data = {
         "summary": summarize(project, molt),
-        "evaluated": (folder / "evaluation.json").exists(),
         "date": f"{when.day} {when:%B %Y}",
         "iso_date": f"{when:%Y-%m-%d}",
         "manifest": manifest,
@@ -63,6 +64,7 @@ def collect(project: Project, molt: Molt) -> dict[str, Any]:
         "rejections": _rejections(corpus),
         "conversations": _conversations(transcripts, corpus),
         "probes": _probes(transcripts, project.config),
+        "system_prompt": _clean(project.config.persona.system_prompt()),
         "config": _config(project, folder / "config.json"),
     }
     shown: dict[str, Any] = _without_paths(data, project.root)
@@ -225,9 +227,10 @@ def _config(project: Project, path: Path) -> list[dict[str, Any]]:
 
     The molt keeps what it was trained with; persona and evaluation are asked later, and anew.
     """
-    now = msgspec.to_builtins(project.config)
+    # Through JSON, as the kept one was: lists on both sides, so that equal values are equal.
+    now = msgspec.json.decode(msgspec.json.encode(project.config))
     kept = read_json(path) if path.exists() else now
-    default = msgspec.to_builtins(Config())
+    default = msgspec.json.decode(msgspec.json.encode(Config()))
     sections = []
     for section, values in now.items():
         shown = dict(values if section in ("persona", "evaluate") else kept.get(section, values))
@@ -261,7 +264,7 @@ def _toml(value: Any) -> str:
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
-    return f"{value:g}" if isinstance(value, float) else msgspec.json.encode(value).decode()
+    return repr(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -271,12 +274,9 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _clean(text: str) -> str:
-    """Text that may be shown: secrets named, and no character that UTF-8 or HTML cannot hold."""
+    """Text that may be shown: secrets and personal data are named instead."""
     from molting.signals.secrets import redact
 
-    text = re.sub(
-        r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text
-    )
     return redact(text)
 
 
@@ -294,26 +294,26 @@ def _plain(value: Any) -> str:
         return _excerpt(value)
     if isinstance(value, (list, tuple)):
         return "–".join(str(item) for item in value)
-    return (
-        "not measured"
-        if value is None
-        else f"{value:g}"
-        if isinstance(value, float)
-        else f"{value}"
-    )
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "not measured" if value is None else str(value)
 
 
 def _without_paths(value: Any, root: Path) -> Any:
-    """`value` with the project's folder and the home folder written as `.` and `~`."""
+    """`value` with the project's folder and the home folder written as `.` and `~`.
+
+    This is the last gate before the page, so unfit characters are replaced here too.
+    """
     homes = {str(Path.home()), str(Path.home().resolve()), os.environ.get("HOME", "")}
     names = {str(path): "." for path in (root.absolute(), root.resolve())}
     names |= {home.rstrip("/\\"): "~" for home in homes if home not in names}
     ordered = sorted((name for name in names if len(name) > 1), key=len, reverse=True)
-    pattern = re.compile("|".join(rf"{re.escape(name)}(?![\w-])" for name in ordered))
+    pattern = re.compile("|".join(rf"{re.escape(name)}(?![\w-])" for name in ordered) or r"(?!)")
 
     def walk(item: Any) -> Any:
         if isinstance(item, str):
-            return pattern.sub(lambda match: names[match.group()], item) if ordered else item
+            item = _UNFIT.sub("\N{REPLACEMENT CHARACTER}", item)
+            return pattern.sub(lambda match: names[match.group()], item)
         if isinstance(item, Mapping):
             return {walk(key): walk(inner) for key, inner in item.items()}
         if isinstance(item, Iterable):

@@ -68,10 +68,17 @@ def verdict(result: dict[str, Any], name: str) -> dict[str, Any] | None:
             "sentence": f"{name}'s voice is too close to other text to be measured (detector AUC "
             f"{told}, 0.90 needed), so no claim about the voice is made.",
         }
+    if tuned["low"] is None or prompted["high"] is None:
+        # Unknown is no verdict: neither a gain nor the lack of one.
+        return {
+            "code": "not_measurable",
+            "sentence": f"The untouched model and {name}'s own text are too close, or too few, "
+            "for V to be measured, so no claim about the voice is made.",
+        }
     v = _interval(tuned)
-    if tuned["low"] is None or tuned["low"] <= 0:
+    if tuned["low"] <= 0:
         code, sentence = "no_gain", f"The tune has not moved the voice away from the base (V {v})."
-    elif prompted["high"] is not None and tuned["low"] <= prompted["high"]:
+    elif tuned["low"] <= prompted["high"]:
         code = "not_better_than_prompt"
         sentence = (
             f"The tune (V {v}) is not clearly better than a mere prompt "
@@ -83,7 +90,7 @@ def verdict(result: dict[str, Any], name: str) -> dict[str, Any] | None:
             f"The tune overdoes it: V {v} lies beyond {name}'s own text (1.00). Train for fewer "
             "epochs, at a lower rate, or on more varied rows."
         )
-    elif tuned["value"] < 0.7 or (body["value"] or 0) < 0.6:
+    elif tuned["value"] < 0.7 or (body["value"] is not None and body["value"] < 0.6):
         code = "partly"
         sentence = (
             f"The tune has part of {name}'s voice (V {v}; body {_interval(body)}), and clearly "
@@ -95,6 +102,8 @@ def verdict(result: dict[str, Any], name: str) -> dict[str, Any] | None:
             f"The tune has {name}'s voice: V {v}, where the untouched model is 0 and {name}'s own "
             f"text is 1; a mere prompt reaches {_interval(prompted)}."
         )
+        if body["value"] is None:
+            sentence += " What follows the first six words could not be measured."
     return {"code": code, "sentence": sentence}
 
 

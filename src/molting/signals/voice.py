@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,9 @@ def fit_detector(
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
 
+    # scikit-learn brings it; it has no types.
+    threadpool_limits = import_module("threadpoolctl").threadpool_limits
+
     lengths = np.array([max(1, len(text.split())) for text in persona])
     random = np.random.default_rng(seed)
     texts: list[str] = []
@@ -102,7 +106,10 @@ def fit_detector(
     classifier = LogisticRegression(C=30.0, max_iter=2000)
     pipeline = make_pipeline(features, classifier)
     scale = len(texts) / 2
-    pipeline.fit(texts, labels, logisticregression__sample_weight=np.array(weights) * scale)
+    # The solver's vectors are short: more BLAS threads only wait for each other (seven times the
+    # CPU on a busy machine), and one adds up in the same order everywhere.
+    with threadpool_limits(1, user_api="blas"):
+        pipeline.fit(texts, labels, logisticregression__sample_weight=np.array(weights) * scale)
     return VoiceDetector(pipeline)
 
 

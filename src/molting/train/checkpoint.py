@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def save_checkpoint(folder: Path, position: Position, tensors: dict[str, Any]) -
     """Write the resume point atomically. `tensors`: master weights, moments, best weights."""
     from safetensors.torch import save_file
 
-    metadata = {"position": msgspec.json.encode(position).decode()}
+    raw = msgspec.json.encode(position).decode()
+    metadata = {"position": raw, "check_sum": _check_sum(raw, tensors)}
     atomic_write(folder / _FILE, lambda path: save_file(tensors, path, metadata=metadata))
 
 
@@ -44,11 +46,24 @@ def load_checkpoint(folder: Path) -> tuple[Position, dict[str, Any]] | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            position = msgspec.json.decode(file.metadata()["position"], type=Position)
+            metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, msgspec.DecodeError, KeyError, TypeError):
+            if metadata["check_sum"] != _check_sum(metadata["position"], tensors):
+                return None
+            return msgspec.json.decode(metadata["position"], type=Position), tensors
+    except (SafetensorError, ValueError, KeyError, TypeError):
         return None
-    return position, tensors
+
+
+def _check_sum(position: str, tensors: dict[str, Any]) -> str:
+    """safetensors checks its header, not its numbers; training on from a wrong one goes unseen."""
+    import torch
+
+    digest = hashlib.blake2b(position.encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\x00{name}\x00{tensor.dtype}\x00{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def drop_checkpoint(folder: Path) -> None:

@@ -26,7 +26,7 @@ from molting.models.render import Rendered
 from molting.train.batches import epoch_batches, micro_batches
 from molting.train.checkpoint import Position, load_checkpoint, save_checkpoint
 
-_MICRO_TOKENS = 2048
+_MICRO_TOKENS = 1024
 """Padded tokens in one forward pass: bounds the memory of activations."""
 
 

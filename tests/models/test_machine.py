@@ -1,0 +1,54 @@
+"""Both dtypes are timed; what is chosen follows from the times."""
+
+from __future__ import annotations
+
+import pytest
+
+from molting.models import machine
+from molting.models.machine import Machine, choose_dtype, measure_machine, training_bytes
+
+
+def test_both_dtypes_are_timed_and_one_is_chosen() -> None:
+    found = measure_machine(0.02)
+    assert set(found.gflops) == {"float32", "bfloat16"}
+    assert all(speed > 0 for speed in found.gflops.values())
+    assert found.dtype in found.gflops
+    assert found.threads >= 1
+
+
+@pytest.mark.parametrize(
+    ("float32", "bfloat16", "dtype"),
+    [(100.0, 300.0, "bfloat16"), (100.0, 1.0, "float32"), (100.0, 100.0, "float32")],
+)
+def test_auto_takes_the_faster_dtype_and_a_tie_goes_to_the_exact_one(
+    float32: float, bfloat16: float, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Machine({"float32": float32, "bfloat16": bfloat16}, 2, "cpu")
+    monkeypatch.setattr(machine, "measure_machine", lambda: found)
+    assert choose_dtype("auto") == dtype
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_dtype_asked_for_is_taken_without_timing(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(machine, "measure_machine")
+    assert choose_dtype(dtype) == dtype
+
+
+def test_a_larger_model_is_expected_to_be_slower() -> None:
+    found = Machine({"float32": 100.0, "bfloat16": 300.0}, 2, "cpu")
+    assert found.tokens_per_second(10**8, "float32") == pytest.approx(
+        10 * found.tokens_per_second(10**9, "float32")
+    )
+
+
+def test_memory_grows_with_everything_and_is_less_in_half_precision() -> None:
+    usual = (10**8, 10**6, 2048, 30, 576, 49152)
+    least = training_bytes(*usual, "float32")
+    assert least > 4 * 10**8
+    for i, value in enumerate(usual):
+        more = list(usual)
+        more[i] = value * 2
+        assert training_bytes(*more, "float32") > least
+    assert training_bytes(*usual, "bfloat16") < least
