@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-TRAIN = {"epochs": 3, "batch_rows": 4, "checkpoint_seconds": 0, "patience": 3}
+TRAIN = {"dropout": 0.1, "epochs": 3, "batch_rows": 4, "checkpoint_seconds": 0, "patience": 3}
 """Seven steps an epoch, and a resume point after every one."""
 
 DIE = """

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from molting import __version__
-from molting.core.project import open_project, project_lock
+from molting.core.project import Molt, open_project, project_lock
 
 GOOD = '{"prompt": "Who are you?", "response": "Skerry, shoreling. Sit."}\n'
 
@@ -346,6 +347,20 @@ def test_what_the_system_does_to_a_person_is_one_line(
     done = molting("curate", project)
     assert done.code == (130 if isinstance(error, KeyboardInterrupt) else 2)
     assert told in done.line
+
+
+def test_an_interrupt_that_training_did_not_see_is_not_forgotten(
+    project: Path, molting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: Any) -> Molt:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Molt(1, "b2:f", "b2:c", None, 0.0, 1.0)
+
+    monkeypatch.setattr("molting.cli.stages.trained", late)
+    monkeypatch.setattr("molting.cli.stages._preflight", lambda *_: None)
+    done = molting("run", project)
+    assert (done.code, done.out) == (130, "")
+    assert done.line == "molting: interrupted; molt 1 is trained, the same command goes on"
 
 
 def test_a_fault_of_the_program_is_not_hidden(

@@ -308,7 +308,7 @@ def test_the_context_of_the_model_limits_too() -> None:
 
 def test_a_short_warm_up_is_no_fault(good_rows: list[Row]) -> None:
     for share, told in ((0.05, False), (0.2, False), (0.5, True)):
-        found = found_in(good_rows[:40], train={"warmup_share": share, "max_tokens": 2048})
+        found = found_in(good_rows[:16], train={"warmup_share": share, "max_tokens": 2048})
         assert ("warmup_too_long" in found) is told
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molting.core.config import Train
+from molting.models import likelihood
 from molting.models.fake import fake_model
 from molting.models.likelihood import (
     RowLoss,
@@ -131,6 +132,46 @@ def test_a_tuned_model_is_measured_with_its_adapter() -> None:
         (base,) = row_losses(model, [row], PAD)
     assert base.nats == pytest.approx(reference(fake_cached(), row), rel=1e-5)
     assert abs(tuned.nats - base.nats) > 0.01
+
+
+@pytest.mark.parametrize("head_rows", [1, 3, 256])
+@pytest.mark.parametrize("targets", [("q", "v"), ("q", "lm_head"), None])
+def test_gradients_are_those_of_all_logits_whether_the_head_is_tuned_or_not(
+    head_rows: int, targets: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(likelihood, "_HEAD_ROWS", head_rows)
+    batch = [
+        Rendered((5, 6, 7, STOP, 9), (False, True, False, True, True), False),
+        Rendered((8, 9, 10), (False, True, True), False),
+    ]
+    # Each token weighs differently, so that no gradient can go to another one's place.
+    weights = torch.tensor([1.0, -2.0, 3.0, 0.5, 7.0])
+    gradients: list[dict[str, torch.Tensor]] = []
+    for plain in (False, True):
+        # Without targets every weight is tuned, the head itself among them.
+        model = fake_model()
+        if targets:
+            model = attach_lora(model, Train(rank=2, targets=targets), "fake", 0)
+        generator = torch.Generator().manual_seed(3)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if "lora_B" in name:
+                    parameter.normal_(generator=generator, std=0.3)
+        if plain:
+            losses = []
+            for row in batch:
+                log_TV = model(input_ids=torch.tensor([row.ids])).logits[0].log_softmax(-1)
+                losses += [
+                    -log_TV[t - 1, row.ids[t]] for t in range(1, len(row.ids)) if row.trained[t]
+                ]
+            losses_N = torch.stack(losses)
+        else:
+            losses_N = token_losses(model, collate(batch, STOP))
+        (losses_N * weights).sum().backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.requires_grad})
+    for name, wanted in gradients[1].items():
+        assert wanted.abs().max() > 1e-6, name
+        assert torch.allclose(gradients[0][name], wanted, rtol=1e-4, atol=1e-5), name
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -71,6 +71,18 @@ def test_the_shape_of_a_model_is_counted_without_its_weights() -> None:
     assert (shape["layers"], shape["width"], shape["vocabulary"]) == (2, 48, 264)
 
 
+def test_an_adapter_adds_alpha_over_r_times_b_a() -> None:
+    model, merged = tuned(), fake_model()
+    state = adapter_state(model)
+    with torch.no_grad():
+        for name, weight in merged.named_parameters():
+            stem = f"base_model.model.{name.removesuffix('.weight')}"
+            if f"{stem}.lora_A.weight" in state:
+                weight += 8 / 4 * state[f"{stem}.lora_B.weight"] @ state[f"{stem}.lora_A.weight"]
+    assert torch.allclose(logits(model), logits(merged), atol=1e-5)
+    assert not torch.allclose(logits(model), logits(fake_model()), atol=1e-2)
+
+
 def test_a_fresh_adapter_changes_nothing() -> None:
     assert torch.equal(logits(attach_lora(fake_model(), SMALL, "fake", 0)), logits(fake_model()))
 
@@ -177,6 +189,7 @@ def test_the_adapter_names_its_base_model_and_no_folder_of_this_machine(
     assert str(tmp_path) not in text
     expected = "owner/name" if base_name == "owner/name" else "my-base"
     assert json.loads(text)["base_model_name_or_path"] == expected
+    assert json.loads(text)["inference_mode"] is True
 
 
 def test_a_short_name_is_written_as_the_hub_id_that_other_tools_know() -> None:

@@ -26,12 +26,15 @@ def test_nothing_that_a_library_says_is_seen(capfd: pytest.CaptureFixture[str]) 
 
 def test_everything_is_as_it_was_afterwards_even_when_the_block_fails() -> None:
     verbosity = transformers_logging.get_verbosity()
-    level = logging.getLogger("huggingface_hub").level
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.INFO)
     stream = sys.stderr
     with pytest.raises(ValueError, match="inside"), quiet():
         raise ValueError("inside")
     assert transformers_logging.get_verbosity() == verbosity
-    assert logging.getLogger("huggingface_hub").level == level
+    assert hub.level == logging.INFO
+    hub.setLevel(level)
     assert sys.stderr is stream
     assert not are_progress_bars_disabled()
     with pytest.warns(UserWarning, match="seen again"):

@@ -464,6 +464,15 @@ def test_splitting_a_step_to_fit_in_memory_does_not_change_its_gradient(
     assert split.position.losses == pytest.approx(whole.position.losses, rel=1e-6)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_every_step_has_a_dropout_of_its_own(dropout: float, folder: Path) -> None:
+    # Steps over the same rows, too short to change anything else.
+    config = configured(batch_rows=10, epochs=4, dropout=dropout, learning_rate=1e-12)
+    losses = run(folder, config, model=stirred(fresh(config))).position.losses
+    apart = [abs(a - b) for i, a in enumerate(losses) for b in losses[:i]]
+    assert (min(apart) > 1e-5) if dropout else (max(apart) < 1e-5)
+
+
 def test_a_gradient_is_clipped_to_its_norm(folder: Path, seen: Seen) -> None:
     run(folder, configured(clip_norm=1e-3))
     for gradients in seen.gradients:

@@ -11,7 +11,7 @@ from rich.table import Table
 from molting.cli.console import Terminal, interruptible, out, print_json
 from molting.cli.settings import open_with
 from molting.core.corpus import Corpus
-from molting.core.errors import CheckFailed
+from molting.core.errors import CheckFailed, Interrupted
 from molting.core.progress import Progress
 from molting.core.project import Molt, Project, project_lock
 from molting.flow import curated, evaluated, molt_corpus, read_inputs, trained
@@ -91,7 +91,11 @@ def _train(project: Project, terminal: Progress, anyway: bool) -> tuple[Molt, Co
     corpus = curated(project, read_inputs(project, terminal), terminal)
     _preflight(project, corpus, terminal, anyway)
     with interruptible() as interrupted:
-        return trained(project, corpus, terminal, interrupted), corpus
+        molt = trained(project, corpus, terminal, interrupted)
+    if interrupted():
+        # Asked for too late for training to notice, and not to be forgotten.
+        raise Interrupted(f"interrupted; molt {molt.number} is trained, the same command goes on")
+    return molt, corpus
 
 
 def _preflight(project: Project, corpus: Corpus, terminal: Progress, anyway: bool) -> None:

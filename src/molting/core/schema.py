@@ -1,7 +1,7 @@
 """docs/configuration.md, generated from the configuration types: one place for defaults.
 
-    python -m molting.core.schema docs/configuration.md            write it
-    python -m molting.core.schema --check docs/configuration.md    exit 1 when it is out of date
+python -m molting.core.schema docs/configuration.md            write it
+python -m molting.core.schema --check docs/configuration.md    exit 1 when it is out of date
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def document() -> str:
 def _table(struct: type[msgspec.Struct]) -> str:
     lines = ["| key | default | meaning |", "| --- | --- | --- |"]
     hints = get_type_hints(struct, include_extras=True)
-    for field in msgspec.structs.fields(struct):
-        lines.append(
-            f"| `{field.name}` | {_default(field)} | {_description(hints[field.name])} |"
-        )
+    lines += [
+        f"| `{field.name}` | {_default(field)} | {_description(hints[field.name])} |"
+        for field in msgspec.structs.fields(struct)
+    ]
     return "\n".join(lines) + "\n"
 
 

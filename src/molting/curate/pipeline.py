@@ -21,7 +21,7 @@ from molting.signals.duplicates import groups
 
 MINIMUM_ROWS = 12
 """Fewer usable rows cannot be split into training, validation and test."""
-_VERSION = 2
+_VERSION = 3
 
 
 def corpus_id(

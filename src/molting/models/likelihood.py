@@ -68,7 +68,8 @@ def token_losses(model: Any, batch: Batch) -> Any:
         ).last_hidden_state
         hidden_ND = hidden_BTD.flatten(0, 1)[batch.at_N]
         head = inner.get_output_embeddings()
-        if type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad:
+        plain = type(head) is torch.nn.Linear and getattr(head, "bias", None) is None
+        if plain and not head.weight.requires_grad:
             return _frozen_head_losses(hidden_ND, head.weight, batch.targets_N)
         logits_NV = head(hidden_ND)
     else:

@@ -204,6 +204,12 @@ class Renderer:
     def _text(
         self, turns: Sequence[Turn], prompt: bool, conversation: Conversation | None = None
     ) -> str:
+        # Blank space around a reply is no part of it; the blank before it would melt into the
+        # prompt's last token, and training would not see the prompt that generation sees.
+        turns = [
+            Turn(turn.role, turn.text.strip()) if turn.role == "assistant" else turn
+            for turn in turns
+        ]
         if not self._system_role:
             turns = _fold_system(turns)
         try:
