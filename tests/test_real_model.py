@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,13 +52,8 @@ def test_the_real_model_learns_in_one_epoch_and_plain_peft_reads_the_adapter(
     neutral = neutral_replies()[::6]
     monkeypatch.setattr("molting.evaluate.measure.neutral_replies", lambda: neutral)
     monkeypatch.setattr("molting.evaluate.measure._DETECTOR_PROMPTS", 12)
-    monkeypatch.setattr("molting.evaluate.probes.IDENTITY_QUESTIONS", IDENTITY_QUESTIONS[:2])
-    threads = torch.get_num_threads()
-    torch.set_num_threads(os.cpu_count() or 1)
-    try:
-        done = molting("run", root, "--json")
-    finally:
-        torch.set_num_threads(threads)
+    monkeypatch.setattr("molting.evaluate.probes.IDENTITY_QUESTIONS", IDENTITY_QUESTIONS[:1])
+    done = molting("run", root, "--json")
     assert done.code == 0, done.err
     shown = done.json
     assert shown["molt"] == 1
