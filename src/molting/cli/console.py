@@ -80,11 +80,12 @@ class Terminal:
             self._started.pop(task, None)
         elif now - self._printed >= self.quiet_seconds:
             self._printed = now
-            left = (now - begun) / max(done, 1e-9) * (total - done)
             extra = f" · {note}" if note else ""
-            self.console.print(
-                f"  {task}: {done:g} of {total:g}{extra} · {_clock(left)} left", markup=False
-            )
+            if now > begun:
+                # The first step has taken nobody knows how long.
+                left = (now - begun) / max(done, 1e-9) * (total - done)
+                extra += f" · {_clock(left)} left"
+            self.say(f"  {task}: {done:g} of {total:g}{extra}")
 
     def say(self, line: str) -> None:
         # A log keeps a line as one line; a terminal breaks it by itself.

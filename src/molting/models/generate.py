@@ -49,7 +49,7 @@ def generate(
     streams: Sequence[str],
     stop_ids: frozenset[int],
     *,
-    most_tokens: int = 12_000,
+    most_tokens: int = 8_000,
     report: Callable[[int, int], None] | None = None,
 ) -> list[Generated]:
     """Answer every prompt. `streams[i]` names the random stream of reply i.

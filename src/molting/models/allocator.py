@@ -1,0 +1,29 @@
+"""Two settings without which a small model takes several times its memory on a Linux CPU.
+
+- oneDNN keeps up to 1,024 compiled products, one for every shape it has met, and batches of chat
+  rows have hundreds of shapes. 64 are as fast (measured: docs/lab-log.md).
+- glibc serves large blocks from its heap once it has seen a few, and holes between them are
+  seldom reused when each is a little larger than the last, as a growing key-value cache is.
+  With a fixed threshold they go back to the system.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MMAP_BYTES = 1 << 20
+_TRIM_BYTES = 256 << 20
+
+
+def bound_memory() -> None:
+    """Apply both, once; a person's own environment variables win."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    if sys.platform.startswith("linux") and "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        # musl has none, and needs none.
+        if mallopt is not None:
+            mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+            mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)

@@ -1,0 +1,24 @@
+"""The settings are made before torch can read them, and a person's own ones win."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "64"), ({"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "7"}, "7")]
+)
+def test_the_cache_of_products_is_bounded_before_torch_is_imported(
+    given: dict[str, str], expected: str
+) -> None:
+    code = (
+        "import os, sys, molting.models\n"
+        "print(os.environ['ONEDNN_PRIMITIVE_CACHE_CAPACITY'], 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [expected, "False"]
