@@ -104,7 +104,18 @@ def verdict(result: dict[str, Any], name: str) -> dict[str, Any] | None:
         )
         if body["value"] is None:
             sentence += " What follows the first six words could not be measured."
-    return {"code": code, "sentence": sentence}
+    return {"code": code, "sentence": sentence + _knowledge(result, name)}
+
+
+def _knowledge(result: dict[str, Any], name: str) -> str:
+    """A voice is not yet a persona: said beside the verdict where the model does not know itself."""
+    dimensions = ((result.get("personality") or {}).get("tuned") or {}).get("dimensions") or {}
+    weak = [
+        f"{key} {value:.1f} of 10"
+        for key in ("identity", "facts")
+        if (value := dimensions.get(key)) is not None and value < 5
+    ]
+    return f" It does not reliably know that it is {name}: {', '.join(weak)}." if weak else ""
 
 
 def _interval(estimate: dict[str, Any]) -> str:
