@@ -6,6 +6,7 @@ parameters, and replies are often a third of the tokens.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -91,11 +92,17 @@ def _frozen_head_losses(hidden_ND: Any, weight_VD: Any, targets_N: Any) -> Any:
     are: (softmax − one-hot) · W. Computing it on the way forward means that no logits are kept
     for the way back, which for a small model with a large vocabulary is most of the memory.
     """
+    return _head_function().apply(hidden_ND, weight_VD, targets_N)
+
+
+@functools.cache
+def _head_function() -> Any:
+    """The autograd function, made once: its base class is there only when torch is."""
     import torch
 
     class Losses(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, hidden_ND: Any) -> Any:
+        def forward(ctx: Any, hidden_ND: Any, weight_VD: Any, targets_N: Any) -> Any:
             losses, gradients = [], []
             for start in range(0, len(hidden_ND), _HEAD_ROWS):
                 part_MD = hidden_ND[start : start + _HEAD_ROWS]
@@ -114,9 +121,10 @@ def _frozen_head_losses(hidden_ND: Any, weight_VD: Any, targets_N: Any) -> Any:
         @staticmethod
         def backward(ctx: Any, *outputs: Any) -> Any:
             (gradient_ND,) = ctx.saved_tensors
-            return (gradient_ND.float() * outputs[0][:, None]).to(gradient_ND.dtype)
+            at_hidden_ND = (gradient_ND.float() * outputs[0][:, None]).to(gradient_ND.dtype)
+            return at_hidden_ND, None, None
 
-    return Losses.apply(hidden_ND)  # type: ignore[no-untyped-call]
+    return Losses
 
 
 def by_length(
