@@ -14,6 +14,7 @@ from molting.core.progress import Progress
 from molting.memory.replies import remembered_replies
 from molting.memory.store import Memory
 from molting.models.base import LoadedModel
+from molting.models.engine import Engine, supported
 from molting.models.generate import Generated, Sampling
 from molting.models.likelihood import RowLoss, row_losses
 from molting.models.render import Rendered, Renderer
@@ -39,6 +40,8 @@ class Speaker:
         self.renderer = Renderer(base.tokenizer)
         end = self.renderer.end_of_turn
         self.stop_ids = base.stop_ids | ({end} if end is not None else frozenset())
+        self._supported = supported(model)
+        self._engines: dict[bool, Engine] = {}
 
     def answer(
         self,
@@ -76,7 +79,17 @@ class Speaker:
                 [f"{sample}:{i}" for i in range(len(prompts))],
                 self.stop_ids,
                 report,
+                lambda: self._engine(tuned),
             )
+
+    def _engine(self, tuned: bool) -> Engine | None:
+        """The engine with the adapter or without it; one at a time, each is a copy of the weights."""
+        if not self._supported:
+            return None
+        if tuned not in self._engines:
+            self._engines.clear()
+            self._engines[tuned] = Engine(self.model, adapter=tuned)
+        return self._engines[tuned]
 
     @contextlib.contextmanager
     def _switched(self, tuned: bool) -> Iterator[None]:
@@ -89,7 +102,12 @@ class Speaker:
     def losses(self, tuned: bool, rows: Sequence[Rendered]) -> list[RowLoss]:
         """Loss of each row's trained tokens, with the adapter on or off."""
         with self._switched(tuned):
-            return row_losses(self.model, rows, self.base.tokenizer.pad_token_id or 0)
+            return row_losses(
+                self.model,
+                rows,
+                self.base.tokenizer.pad_token_id or 0,
+                engine=self._engine(tuned),
+            )
 
 
 class Transcript(msgspec.Struct, frozen=True):

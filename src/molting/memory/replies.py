@@ -9,9 +9,10 @@ import msgspec
 
 from molting.memory.store import Memory, key_of
 from molting.models.base import LoadedModel
+from molting.models.engine import Engine
 from molting.models.generate import Generated, Sampling, generate
 
-_CHUNK = 128
+_CHUNK = 256
 """Replies are put away this many at a time, so an interrupted evaluation resumes."""
 
 
@@ -25,11 +26,15 @@ def remembered_replies(
     streams: Sequence[str],
     stop_ids: frozenset[int],
     report: Callable[[int, int], None] | None = None,
+    engine: Callable[[], Engine | None] = lambda: None,
 ) -> list[Generated]:
-    """Like `generate`; `adapter` is the adapter's content hash, empty for the untouched base."""
+    """Like `generate`; `adapter` is the adapter's content hash, empty for the untouched base.
+
+    `engine` makes one when something has to be computed.
+    """
     keys = [
         key_of(
-            "reply-1",
+            "reply-2",
             base.source.weights,
             adapter,
             base.dtype,
@@ -63,6 +68,7 @@ def remembered_replies(
             sampling,
             [streams[i] for i in chunk],
             stop_ids,
+            engine=engine(),
             report=progress,
         )
         fresh = {keys[i]: reply for i, reply in zip(chunk, replies, strict=True)}

@@ -1,8 +1,8 @@
 """Batched generation with fixed seeds.
 
 Every reply has its own random stream (from the seed, its prompt and its sample number), one
-uniform number a token, so the draw does not depend on what else is in the batch. Finished
-replies leave the batch, which keeps the key-value cache small.
+uniform number a token, so the draw does not depend on what else is in the batch. Models of the
+Llama family run on the engine (`models/engine.py`); any other goes through its own forward.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import msgspec
 import numpy as np
 
 from molting.models.base import LoadedModel
+from molting.models.decode import decode
+from molting.models.engine import Engine
 
 _CANDIDATES = 64
 """Nucleus sampling looks at this many of the likeliest tokens; the rest have no share."""
@@ -49,14 +51,31 @@ def generate(
     streams: Sequence[str],
     stop_ids: frozenset[int],
     *,
+    engine: Engine | None = None,
     most_tokens: int = 8_000,
     report: Callable[[int, int], None] | None = None,
 ) -> list[Generated]:
     """Answer every prompt. `streams[i]` names the random stream of reply i.
 
-    `most_tokens` bounds rows × (prompt + reply) in a batch, and with it the memory.
+    With an `engine` it answers, and `model` is not asked. Otherwise `most_tokens` bounds
+    rows × (prompt + reply) in a batch, and with it the memory.
     """
     found: list[Generated | None] = [None] * len(prompts)
+    if engine is not None:
+        replies = decode(
+            engine,
+            prompts,
+            sampling.max_new_tokens,
+            lambda i: _stream(sampling.seed, streams[i], sampling.max_new_tokens),
+            lambda logits_BV, draw: _choose(logits_BV, draw, sampling),
+            stop_ids,
+        )
+        for count, (i, ids, stopped) in enumerate(replies, 1):
+            text = base.tokenizer.decode(ids, skip_special_tokens=True).strip()
+            found[i] = Generated(text, Ended.stop if stopped else Ended.length, len(ids))
+            if report:
+                report(count, len(prompts))
+        return [reply for reply in found if reply is not None]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     done = 0
     position = 0

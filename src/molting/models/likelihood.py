@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from molting.models.engine import Engine, common_prefix
 from molting.models.render import Rendered
 
 _HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
@@ -151,10 +152,16 @@ def row_losses(
     rows: Sequence[Rendered],
     pad_id: int,
     report: Callable[[int, int], None] | None = None,
+    engine: Engine | None = None,
 ) -> list[RowLoss]:
-    """Loss of each row, in the rows' order. No gradients; the model is left in its mode."""
+    """Loss of each row, in the rows' order. No gradients; the model is left in its mode.
+
+    With an `engine` it computes them, and `model` is not asked.
+    """
     import torch
 
+    if engine is not None:
+        return _engine_losses(engine, rows, pad_id, report)
     device = next(model.parameters()).device
     found: list[RowLoss] = [RowLoss(0.0, 0)] * len(rows)
     was_training = model.training
@@ -173,6 +180,45 @@ def row_losses(
                     report(done, len(rows))
     finally:
         model.train(was_training)
+    return found
+
+
+def _engine_losses(
+    engine: Engine,
+    rows: Sequence[Rendered],
+    pad_id: int,
+    report: Callable[[int, int], None] | None,
+) -> list[RowLoss]:
+    """A prefix that all rows share, such as a persona's prompt, is read once."""
+    import torch
+
+    found: list[RowLoss] = [RowLoss(0.0, 0)] * len(rows)
+    # Up to the first trained token at most: what predicts it belongs to the row.
+    heads = [row.ids[: max(1, row.first_trained)] for row in rows if row.ids]
+    shared = common_prefix(heads)
+    prefix = engine.prefix(heads[0][:shared]) if shared else None
+    tails = [row.tail(shared) for row in rows]
+    done = 0
+    for indices in by_length(tails):
+        batch = collate([tails[i] for i in indices], pad_id, engine.device)
+        with torch.inference_mode():
+            hidden_BTD = engine.read(batch.ids_BT, None, prefix)
+            hidden_ND = hidden_BTD.flatten(0, 1)[batch.at_N]
+            parts = [
+                torch.nn.functional.cross_entropy(
+                    engine.logits(hidden_ND[start : start + _HEAD_ROWS]).float(),
+                    batch.targets_N[start : start + _HEAD_ROWS],
+                    reduction="none",
+                )
+                for start in range(0, len(hidden_ND), _HEAD_ROWS)
+            ]
+            losses_N = torch.cat(parts).double() if parts else hidden_ND.new_zeros(0)
+        for b, i in enumerate(indices):
+            mine = losses_N[batch.row_N == b]
+            found[i] = RowLoss(float(mine.sum()), int(mine.numel()))
+        done += len(indices)
+        if report:
+            report(done, len(rows))
     return found
 
 

@@ -41,6 +41,15 @@ class Rendered:
     def trained_tokens(self) -> int:
         return sum(self.trained)
 
+    @property
+    def first_trained(self) -> int:
+        """Place of the first trained token; the row's length when there is none."""
+        return next((i for i, trained in enumerate(self.trained) if trained), len(self.ids))
+
+    def tail(self, start: int) -> Rendered:
+        """The row's tokens from `start` on: all that is left to compute behind a shared prefix."""
+        return Rendered(self.ids[start:], self.trained[start:], self.stop_trained)
+
 
 class Renderer:
     """Renders for one tokenizer and its chat template."""
