@@ -139,7 +139,7 @@ def test_a_tuned_model_is_measured_with_its_adapter() -> None:
 def test_gradients_are_those_of_all_logits_whether_the_head_is_tuned_or_not(
     head_rows: int, targets: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(likelihood, "_HEAD_ROWS", head_rows)
+    monkeypatch.setattr(likelihood, "HEAD_ROWS", head_rows)
     batch = [
         Rendered((5, 6, 7, STOP, 9), (False, True, False, True, True), False),
         Rendered((8, 9, 10), (False, True, True), False),

@@ -27,6 +27,7 @@ from molting.train import loop
 from molting.train.batches import epoch_batches
 from molting.train.checkpoint import load_checkpoint
 from molting.train.loop import Outcome, train
+from molting.train.steppers import TunerStepper
 
 PAD = 260
 
@@ -214,12 +215,17 @@ def test_law_training_stops_after_patience_and_keeps_the_first_best_epoch(
     script = iter(losses)
     states: list[dict[str, torch.Tensor]] = []
 
-    def scripted(model: Any, *_: Any) -> list[Any]:
-        states.append(adapter_state(model))
-        return []
+    class Scripted(TunerStepper):
+        def load(self, masters: dict[str, torch.Tensor]) -> None:
+            self.loaded = {k.replace(".default", ""): v.clone() for k, v in masters.items()}
+            super().load(masters)
+
+        def losses(self, rows: Any) -> list[Any]:
+            states.append(self.loaded)
+            return []
 
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as name:
-        patch.setattr(loop, "row_losses", scripted)
+        patch.setattr(loop, "stepper_for", lambda model, _: Scripted(model))
         patch.setattr(loop, "mean_loss", lambda _: next(script))
         outcome = run(Path(name), configured(epochs=6, patience=patience, batch_rows=10))
     assert outcome.epochs_run == last

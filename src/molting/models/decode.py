@@ -30,7 +30,7 @@ class _Row:
 
 def decode(
     engine: Engine,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[tuple[int, ...]],
     most_new: int,
     uniform: Callable[[int], np.ndarray],
     choose: Callable[[Any, np.ndarray], Any],

@@ -30,16 +30,18 @@ class KeyValues(NamedTuple):
 @dataclass(frozen=True)
 class _Layer:
     attention_norm: Any
-    qkv: Callable[[Any], Any]
-    out: Callable[[Any], Any]
+    qkv: Linear
+    out: Linear
     mlp_norm: Any
-    gate_up: Callable[[Any], Any]
-    down: Callable[[Any], Any]
+    gate_up: Linear
+    down: Linear
 
 
 def supported(model: Any) -> bool:
     """Whether `model` (a transformers model, PEFT-wrapped or not) can be run by the engine."""
-    inner = _inner(model)
+    import torch
+
+    inner = inner_model(model)
     config = inner.config
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     kind = rope.get("rope_type", rope.get("type")) if isinstance(rope, dict) else "unknown"
@@ -51,6 +53,7 @@ def supported(model: Any) -> bool:
         and getattr(config, "hidden_act", "") == "silu"
         and kind in _EXACT_ROPES
         and not windows
+        and type(inner.get_input_embeddings()) is torch.nn.Embedding
         and all(_mergeable(module) for module in inner.modules())
     )
 
@@ -62,7 +65,7 @@ class Engine:
         """`adapter`: merge the active LoRA adapter of a PEFT model, or leave it out."""
         import torch
 
-        inner = _inner(model)
+        inner = inner_model(model)
         self.config = inner.config
         self.heads = int(self.config.num_attention_heads)
         self.key_heads = int(self.config.num_key_value_heads)
@@ -76,18 +79,16 @@ class Engine:
         self._rotary = body.rotary_emb
         self.norm = body.norm.weight
 
-        def fuse(*modules: Any) -> Callable[[Any], Any]:
+        def fuse(*modules: Any) -> Linear:
             weights, biases = zip(*(_merged(m, adapter) for m in modules), strict=True)
             bias = torch.cat(biases) if biases[0] is not None else None
-            return _product(torch.cat(weights) if len(weights) > 1 else weights[0], bias)
+            return Linear(torch.cat(weights) if len(weights) > 1 else weights[0], bias)
 
         with torch.inference_mode():
             self.layers = [
                 _Layer(
                     layer.input_layernorm.weight,
-                    fuse(
-                        layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj
-                    ),
+                    fuse(layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj),
                     fuse(layer.self_attn.o_proj),
                     layer.post_attention_layernorm.weight,
                     fuse(layer.mlp.gate_proj, layer.mlp.up_proj),
@@ -109,8 +110,8 @@ class Engine:
 
     def cache_bytes(self) -> int:
         """Bytes of cache that one token of one row takes."""
-        size = 2 if self.dtype.itemsize == 2 else self.dtype.itemsize
-        return 2 * self.layers_count * self.key_heads * self.head_width * size
+        width = self.layers_count * self.key_heads * self.head_width
+        return 2 * width * int(self.dtype.itemsize)
 
     def prefix(self, ids: Sequence[int]) -> KeyValues:
         """Keys and values of a prefix that all rows share."""
@@ -170,7 +171,10 @@ class Engine:
 
     def logits(self, hidden_ND: Any) -> Any:
         """Logits (N, V) in the model's dtype."""
-        return self._head(hidden_ND)
+        import torch
+
+        with torch.inference_mode():
+            return self._head(hidden_ND)
 
     def _forward(
         self,
@@ -235,7 +239,7 @@ class Engine:
         return from_prefix + share[..., length:] @ values
 
 
-def common_prefix(rows: Sequence[Sequence[int]], least: int = 64) -> int:
+def common_prefix(rows: Sequence[tuple[int, ...]], least: int = 64) -> int:
     """How many tokens all rows begin with; 0 when sharing them would not pay.
 
     At least one token of each row is left, whose hidden state predicts what follows.
@@ -258,7 +262,8 @@ def _rms_norm(state_BTD: Any, weight_D: Any, eps: float) -> Any:
     return (state_BTD * scale).mul_(weight_D)
 
 
-def _inner(model: Any) -> Any:
+def inner_model(model: Any) -> Any:
+    """The transformers model inside a PEFT model, or the model itself."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
@@ -266,9 +271,7 @@ def _mergeable(module: Any) -> bool:
     """Plain layers, and LoRA layers whose update is a product of two matrices."""
     if not hasattr(module, "lora_A"):
         return True
-    return hasattr(module, "get_delta_weight") and not any(
-        getattr(module, "use_dora", {}).values()
-    )
+    return hasattr(module, "get_delta_weight") and not any(getattr(module, "use_dora", {}).values())
 
 
 def _merged(module: Any, adapter: bool) -> tuple[Any, Any]:
@@ -288,16 +291,35 @@ def _delta(module: Any, name: str) -> Any:
     return module.scaling[name] * (up @ down)
 
 
-def _product(weight: Any, bias: Any) -> Callable[[Any], Any]:
-    """A linear layer; on a CPU in bfloat16 its weight is packed once, not at every call."""
-    import torch
+class Linear:
+    """A frozen linear layer; on a CPU in bfloat16 its weight is packed once, not at every call."""
 
-    if weight.device.type == "cpu" and weight.dtype == torch.bfloat16:
-        packed = _packed(weight)
-        if packed is not None:
-            apply = torch.ops.mkldnn._linear_pointwise
-            return lambda x: apply(x, packed, bias, "none", [], "")
-    return lambda x: torch.nn.functional.linear(x, weight, bias)
+    def __init__(self, weight_OD: Any, bias_O: Any) -> None:
+        import torch
+
+        self.weight_OD, self.bias_O = weight_OD, bias_O
+        self._packed = None
+        if weight_OD.device.type == "cpu" and weight_OD.dtype == torch.bfloat16:
+            self._packed = _packed(weight_OD)
+        if self._packed is not None:
+            self.weight_OD = None
+
+    def __call__(self, input_ND: Any) -> Any:
+        import torch
+
+        if self._packed is None:
+            return torch.nn.functional.linear(input_ND, self.weight_OD, self.bias_O)
+        apply = torch.ops.mkldnn._linear_pointwise
+        return apply(input_ND, self._packed, self.bias_O, "none", [], "")
+
+    def plus(self, input_ND: Any, addend_NO: Any) -> Any:
+        """The output plus `addend_NO`, added while the product is written."""
+        import torch
+
+        if self._packed is None:
+            return torch.nn.functional.linear(input_ND, self.weight_OD, self.bias_O) + addend_NO
+        apply = torch.ops.mkldnn._linear_pointwise.binary
+        return apply(input_ND, addend_NO, self._packed, self.bias_O, "add")
 
 
 def _packed(weight: Any) -> Any:

@@ -82,7 +82,7 @@ def token_losses(model: Any, batch: Batch) -> Any:
     return torch.nn.functional.cross_entropy(logits_NV.float(), batch.targets_N, reduction="none")
 
 
-_HEAD_ROWS = 256
+HEAD_ROWS = 256
 """Positions at a time: with 49,152 logits each in float32, this bounds the memory to 50 MB a copy."""
 
 
@@ -105,9 +105,9 @@ def _head_function() -> Any:
         @staticmethod
         def forward(ctx: Any, hidden_ND: Any, weight_VD: Any, targets_N: Any) -> Any:
             losses, gradients = [], []
-            for start in range(0, len(hidden_ND), _HEAD_ROWS):
-                part_MD = hidden_ND[start : start + _HEAD_ROWS]
-                target_M1 = targets_N[start : start + _HEAD_ROWS, None]
+            for start in range(0, len(hidden_ND), HEAD_ROWS):
+                part_MD = hidden_ND[start : start + HEAD_ROWS]
+                target_M1 = targets_N[start : start + HEAD_ROWS, None]
                 logits_MV = (part_MD @ weight_VD.T).float()
                 total_M1 = logits_MV.logsumexp(-1, keepdim=True)
                 losses.append((total_M1 - logits_MV.gather(-1, target_M1))[:, 0])
@@ -206,11 +206,11 @@ def _engine_losses(
             hidden_ND = hidden_BTD.flatten(0, 1)[batch.at_N]
             parts = [
                 torch.nn.functional.cross_entropy(
-                    engine.logits(hidden_ND[start : start + _HEAD_ROWS]).float(),
-                    batch.targets_N[start : start + _HEAD_ROWS],
+                    engine.logits(hidden_ND[start : start + HEAD_ROWS]).float(),
+                    batch.targets_N[start : start + HEAD_ROWS],
                     reduction="none",
                 )
-                for start in range(0, len(hidden_ND), _HEAD_ROWS)
+                for start in range(0, len(hidden_ND), HEAD_ROWS)
             ]
             losses_N = torch.cat(parts).double() if parts else hidden_ND.new_zeros(0)
         for b, i in enumerate(indices):

@@ -20,11 +20,12 @@ from molting.core.config import Train
 from molting.core.errors import CheckFailed, Interrupted, UsageError
 from molting.core.progress import Progress
 from molting.core.schedule import learning_rate, steps_per_epoch, warmup_and_total
-from molting.models.likelihood import collate, mean_loss, perplexity, row_losses, token_losses
+from molting.models.likelihood import mean_loss, perplexity
 from molting.models.lora import adapter_state
 from molting.models.render import Rendered
 from molting.train.batches import epoch_batches, micro_batches
 from molting.train.checkpoint import Position, load_checkpoint, save_checkpoint
+from molting.train.steppers import Stepper, stepper_for
 
 _MICRO_TOKENS = 1024
 """Padded tokens in one forward pass: bounds the memory of activations."""
@@ -63,14 +64,14 @@ def train(
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     masters = {name: p.detach().float().clone() for name, p in parameters.items()}
     optimizer = torch.optim.AdamW(
-        list(masters.values()), lr=config.learning_rate, weight_decay=config.weight_decay
+        list(masters.values()),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=True,
     )
     per_epoch = steps_per_epoch(len(rows), config.batch_rows)
     warmup, total = warmup_and_total(len(rows), config)
-    device = next(model.parameters()).device
-    if device.type == "cpu":
-        # For rows this short the fused kernel's backward pass is slower than plain products.
-        model.set_attn_implementation("eager")
+    stepper = stepper_for(model, pad_id)
 
     position = Position(0, -1, 0, math.inf, 0.0, 0, (), ())
     best = {name: tensor.clone() for name, tensor in masters.items()}
@@ -79,7 +80,7 @@ def train(
         position, tensors = resumed
         _restore(masters, best, optimizer, tensors, position.step)
         progress.say(f"resuming at step {position.step} of at most {total}")
-    _load_masters(parameters, masters)
+    stepper.load(masters)
 
     begun = time.perf_counter() - position.seconds
     saved = time.perf_counter()
@@ -96,7 +97,7 @@ def train(
     while True:
         epoch, within = divmod(position.step, per_epoch)
         if within == 0 and position.evaluated < epoch:
-            position = _evaluate(model, validation, pad_id, position, epoch, per_epoch, progress)
+            position = _evaluate(stepper, validation, position, epoch, per_epoch, progress)
             if position.best_epoch == epoch:
                 best = {name: tensor.clone() for name, tensor in masters.items()}
             keep()
@@ -119,16 +120,7 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, position.step, warmup, total)
         loss, tokens = _step(
-            model,
-            rows,
-            batches[within],
-            parameters,
-            masters,
-            optimizer,
-            config,
-            pad_id,
-            device,
-            position.step,
+            stepper, rows, batches[within], masters, optimizer, config, position.step
         )
         if not math.isfinite(loss):
             raise CheckFailed(
@@ -156,47 +148,43 @@ def train(
 
 
 def _step(
-    model: Any,
+    stepper: Stepper,
     rows: Sequence[Rendered],
     batch: list[int],
-    parameters: dict[str, Any],
     masters: dict[str, Any],
     optimizer: Any,
     config: Train,
-    pad_id: int,
-    device: Any,
     step: int,
 ) -> tuple[float, int]:
     """One optimizer step: mean loss over the batch's trained tokens, and the tokens seen."""
     import torch
 
-    model.train()
     torch.manual_seed((config.seed << 24) + step)
     count = sum(rows[i].trained_tokens for i in batch)
     nats = 0.0
+    for master in masters.values():
+        master.grad = None
     for part in micro_batches(rows, batch, _MICRO_TOKENS):
-        losses_N = token_losses(model, collate([rows[i] for i in part], pad_id, device))
-        (losses_N.sum() / count).backward()
-        nats += float(losses_N.detach().sum())
-    for name, parameter in parameters.items():
-        masters[name].grad = None if parameter.grad is None else parameter.grad.float()
-        parameter.grad = None
+        part_nats, grads = stepper.gradients([rows[i] for i in part], count)
+        nats += part_nats
+        for name, grad in grads.items():
+            known = masters[name].grad
+            masters[name].grad = grad if known is None else known.add_(grad)
     torch.nn.utils.clip_grad_norm_(list(masters.values()), config.clip_norm)
     optimizer.step()
-    _load_masters(parameters, masters)
+    stepper.load(masters)
     return nats / count, sum(len(rows[i].ids) for i in batch)
 
 
 def _evaluate(
-    model: Any,
+    stepper: Stepper,
     validation: Sequence[Rendered],
-    pad_id: int,
     position: Position,
     epoch: int,
     per_epoch: int,
     progress: Progress,
 ) -> Position:
-    loss = mean_loss(row_losses(model, validation, pad_id))
+    loss = mean_loss(stepper.losses(validation))
     recent = position.losses[-per_epoch:] if epoch else ()
     record = {
         "epoch": epoch,

@@ -1,0 +1,362 @@
+"""Loss and gradients of LoRA adapters on a frozen Llama-family model, written out by hand.
+
+General autograd keeps what it cannot know is not needed, computes a product for every small matrix
+and pads every row. Here only the adapters have gradients; q, k, v share one product, gate and up
+another, with weights packed once for the processor; rows are laid end to end without padding; and a
+prefix that all rows share (a system prompt) is computed once, its keys' and values' gradients
+summed over the rows. The gradients are exact: the tests compare every adapter with PEFT's own.
+
+The stream between layers is float32, whatever the products are in. Shapes: N tokens of all rows
+end to end, B rows, T tokens of the longest, P prefix tokens, H key heads, G queries a key head,
+K head width, D width, O a product's outputs, R stacked ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from molting.models.engine import Linear, inner_model, supported
+from molting.models.likelihood import HEAD_ROWS
+from molting.models.packed import Layout, attend, attend_backward, lay_out
+from molting.models.render import Rendered
+
+_GROUPS = (
+    ("self_attn", ("q_proj", "k_proj", "v_proj")),
+    ("self_attn", ("o_proj",)),
+    ("mlp", ("gate_proj", "up_proj")),
+    ("mlp", ("down_proj",)),
+)
+
+
+class Losses(NamedTuple):
+    """Cross entropy of every trained token, float32, and what the way back needs."""
+
+    nats_N: Any
+    row_N: Any
+    """Which row each trained token belongs to."""
+    kept: Any
+
+
+def tunable(model: Any) -> bool:
+    """Whether the adapters of `model` (PEFT) are plain LoRA on a layer the tuner knows."""
+    if not supported(model):
+        return False
+    config = next(iter(model.peft_config.values()))
+    known = {name for _, names in _GROUPS for name in names}
+    trained = [name for name, p in model.named_parameters() if p.requires_grad]
+    return (
+        config.lora_dropout == 0
+        and not getattr(config, "lora_bias", False)
+        and all(".lora_A." in name or ".lora_B." in name for name in trained)
+        and all(name.split(".lora_")[0].rsplit(".", 1)[-1] in known for name in trained)
+    )
+
+
+class _Adapted:
+    """A frozen product and its adapters, several projections side by side."""
+
+    def __init__(self, modules: Sequence[Any], names: Sequence[str]) -> None:
+        import torch
+
+        plain = [getattr(module, "base_layer", module) for module in modules]
+        weight_OD = torch.cat([layer.weight for layer in plain])
+        biases = [b for layer in plain if (b := getattr(layer, "bias", None)) is not None]
+        bias_O = torch.cat(biases) if biases else None
+        self.forward = Linear(weight_OD, bias_O)
+        self.backward = Linear(weight_OD.T, None)
+        self.parts: list[tuple[str, str, slice, slice, float]] = []
+        rank = row = 0
+        for module, layer, name in zip(modules, plain, names, strict=True):
+            size = layer.weight.shape[0]
+            if hasattr(module, "lora_A"):
+                active = module.active_adapters[0]
+                count = module.lora_A[active].weight.shape[0]
+                self.parts.append(
+                    (
+                        f"{name}.lora_A.{active}.weight",
+                        f"{name}.lora_B.{active}.weight",
+                        slice(row, row + size),
+                        slice(rank, rank + count),
+                        float(module.scaling[active]),
+                    )
+                )
+                rank += count
+            row += size
+        self.down_RD = weight_OD.new_zeros(rank, weight_OD.shape[1])
+        self.up_OR = weight_OD.new_zeros(row, rank)
+
+    def load(self, masters: dict[str, Any]) -> None:
+        for name_a, name_b, outputs, ranks, scale in self.parts:
+            self.down_RD[ranks] = masters[name_a].to(self.down_RD.dtype)
+            self.up_OR[outputs, ranks] = (masters[name_b] * scale).to(self.up_OR.dtype)
+
+    def __call__(self, input_ND: Any) -> tuple[Any, Any]:
+        """Output (N, O), and the adapters' inner activations (N, R) for the way back."""
+        if not self.parts:
+            return self.forward(input_ND), None
+        inner_NR = input_ND @ self.down_RD.T
+        return self.forward.plus(input_ND, inner_NR @ self.up_OR.T), inner_NR
+
+    def back(self, at_output_NO: Any, input_ND: Any, inner_NR: Any, grads: dict[str, Any]) -> Any:
+        """Gradient at the input (N, D); those of the adapters are added to `grads`."""
+        if not self.parts:
+            return self.backward(at_output_NO)
+        at_inner_NR = at_output_NO @ self.up_OR
+        down_RD = (at_inner_NR.T @ input_ND).float()
+        up_OR = (at_output_NO.T @ inner_NR).float()
+        for name_a, name_b, outputs, ranks, scale in self.parts:
+            _add(grads, name_a, down_RD[ranks])
+            _add(grads, name_b, up_OR[outputs, ranks] * scale)
+        return self.backward.plus(at_output_NO, at_inner_NR @ self.down_RD)
+
+
+class _Layer(NamedTuple):
+    attention_norm: Any
+    qkv: _Adapted
+    out: _Adapted
+    mlp_norm: Any
+    gate_up: _Adapted
+    down: _Adapted
+
+
+class _Kept(NamedTuple):
+    """What a layer leaves for its way back."""
+
+    before_ND: Any
+    scale_N1: Any
+    inner_qkv: Any
+    heads: Any
+    found_ND: Any
+    inner_out: Any
+    between_ND: Any
+    between_scale_N1: Any
+    inner_gate_up: Any
+    gate_NF: Any
+    up_NF: Any
+    inner_down: Any
+
+
+class Tuner:
+    """Computes losses and the adapters' gradients. Weights of the adapters come through `load`."""
+
+    def __init__(self, model: Any) -> None:
+        """`model`: a PEFT model for which `tunable` is true."""
+        import torch
+
+        inner = inner_model(model)
+        config = inner.config
+        self.heads = int(config.num_attention_heads)
+        self.key_heads = int(config.num_key_value_heads)
+        width = int(config.hidden_size)
+        self.head_width = int(getattr(config, "head_dim", None) or width // self.heads)
+        self.eps = float(config.rms_norm_eps)
+        body = inner.model
+        self.embedding = body.embed_tokens.weight
+        self.dtype, self.device = self.embedding.dtype, self.embedding.device
+        self.norm = body.norm.weight.float()
+        self._rotary = body.rotary_emb
+        names = {id(module): name for name, module in model.named_modules()}
+        with torch.no_grad():
+            self.layers = []
+            for layer in body.layers:
+                groups = []
+                for part, projections in _GROUPS:
+                    modules = [getattr(getattr(layer, part), p) for p in projections]
+                    groups.append(_Adapted(modules, [names[id(module)] for module in modules]))
+                self.layers.append(
+                    _Layer(
+                        layer.input_layernorm.weight.float(),
+                        groups[0],
+                        groups[1],
+                        layer.post_attention_layernorm.weight.float(),
+                        groups[2],
+                        groups[3],
+                    )
+                )
+            head = inner.get_output_embeddings().weight
+            self._head, self._head_back = Linear(head, None), Linear(head.T, None)
+        self.lowest = min(
+            (i for i, layer in enumerate(self.layers) if any(g.parts for g in _groups(layer))),
+            default=len(self.layers),
+        )
+        """The first layer with an adapter: no gradient is needed below it."""
+
+    def load(self, masters: dict[str, Any]) -> None:
+        """Take the adapters' weights (float32, PEFT's parameter names)."""
+        import torch
+
+        with torch.no_grad():
+            for layer in self.layers:
+                for group in _groups(layer):
+                    group.load(masters)
+
+    def losses(self, rows: Sequence[Rendered], *, gradients: bool) -> Losses:
+        """Cross entropy of the rows' trained tokens."""
+        import torch
+
+        with torch.no_grad():
+            layout = lay_out(rows, self.device)
+            stream_ND = torch.nn.functional.embedding(layout.ids_N, self.embedding).float()
+            cos, sin = self._rotary(stream_ND.to(self.dtype)[None], layout.position_N[None])
+            turn = (cos[0][:, None], _signed(sin[0])[:, None])
+            kept = []
+            for number, layer in enumerate(self.layers):
+                stream_ND, left = self._layer(layer, stream_ND, layout, turn)
+                kept.append(left if gradients and number >= self.lowest else None)
+            hidden_MD = stream_ND[layout.at_M]
+            normal_MD, scale_M1 = _normal(hidden_MD, self.norm, self.eps, self.dtype)
+            nats, at_normal = [], []
+            for start in range(0, len(normal_MD), HEAD_ROWS):
+                part_MD = normal_MD[start : start + HEAD_ROWS]
+                target_M1 = layout.targets_M[start : start + HEAD_ROWS, None]
+                logits_MV = self._head(part_MD).float()
+                total_M1 = logits_MV.logsumexp(-1, keepdim=True)
+                nats.append((total_M1 - logits_MV.gather(-1, target_M1))[:, 0])
+                if gradients:
+                    share_MV = logits_MV.sub_(total_M1).exp_()
+                    share_MV.scatter_add_(-1, target_M1, -torch.ones_like(total_M1))
+                    at_normal.append(self._head_back(share_MV.to(self.dtype)).float())
+            nats_M = torch.cat(nats) if nats else stream_ND.new_zeros(0)
+            left_over = (
+                (layout, turn, kept, hidden_MD, scale_M1, torch.cat(at_normal), len(stream_ND))
+                if gradients and at_normal
+                else None
+            )
+            return Losses(nats_M, layout.row_M, left_over)
+
+    def back(self, losses: Losses, weight_N: Any, grads: dict[str, Any]) -> None:
+        """Add the gradients of Σ weight·nats to `grads` (PEFT's names, float32)."""
+        import torch
+
+        if losses.kept is None:
+            return
+        layout, turn, kept, hidden_MD, scale_M1, at_normal_MD, count = losses.kept
+        with torch.no_grad():
+            at_hidden_MD = _normal_back(
+                at_normal_MD * weight_N[:, None].float(), hidden_MD, scale_M1, self.norm
+            )
+            at_stream_ND = at_hidden_MD.new_zeros(count, at_hidden_MD.shape[1])
+            # Every trained token is predicted from a place of its own.
+            at_stream_ND.index_copy_(0, layout.at_M, at_hidden_MD)
+            for number in range(len(self.layers) - 1, self.lowest - 1, -1):
+                layer, left = self.layers[number], kept[number]
+                at_stream_ND = self._layer_back(layer, left, at_stream_ND, layout, turn, grads)
+                kept[number] = None
+
+    def _layer(
+        self, layer: _Layer, stream_ND: Any, layout: Layout, turn: tuple[Any, Any]
+    ) -> tuple[Any, _Kept]:
+        from torch.nn.functional import silu
+
+        before_ND = stream_ND
+        normal_ND, scale_N1 = _normal(stream_ND, layer.attention_norm, self.eps, self.dtype)
+        mixed_NO, inner_qkv = layer.qkv(normal_ND)
+        mixed = mixed_NO.view(len(normal_ND), self.heads + 2 * self.key_heads, self.head_width)
+        turning = mixed[:, : self.heads + self.key_heads]
+        turning = _turn(turning, *turn)
+        query = turning[:, : self.heads] * self.head_width**-0.5
+        found, heads = attend(
+            query, turning[:, self.heads :], mixed[:, self.heads + self.key_heads :], layout
+        )
+        found_ND = found.reshape(len(normal_ND), -1)
+        change_ND, inner_out = layer.out(found_ND)
+        between_ND = stream_ND + change_ND
+        normal_ND, between_scale_N1 = _normal(between_ND, layer.mlp_norm, self.eps, self.dtype)
+        both, inner_gate_up = layer.gate_up(normal_ND)
+        gate_NF, up_NF = both.chunk(2, -1)
+        change_ND, inner_down = layer.down(silu(gate_NF).mul_(up_NF))
+        return between_ND + change_ND, _Kept(
+            before_ND, scale_N1, inner_qkv, heads, found_ND, inner_out,
+            between_ND, between_scale_N1, inner_gate_up, gate_NF, up_NF, inner_down,
+        )  # fmt: skip
+
+    def _layer_back(
+        self,
+        layer: _Layer,
+        left: _Kept,
+        at_after_ND: Any,
+        layout: Layout,
+        turn: tuple[Any, Any],
+        grads: dict[str, Any],
+    ) -> Any:
+        import torch
+        from torch.nn.functional import silu
+
+        # Down, then SwiGLU.
+        active_NF = silu(left.gate_NF)
+        at_product_NF = layer.down.back(
+            at_after_ND.to(self.dtype), active_NF * left.up_NF, left.inner_down, grads
+        )
+        at_both = torch.empty(
+            (len(active_NF), 2 * active_NF.shape[1]), dtype=self.dtype, device=self.device
+        )
+        at_gate_NF, at_up_NF = at_both.chunk(2, -1)
+        torch.mul(at_product_NF, active_NF, out=at_up_NF)
+        at_gate_NF.copy_(torch.ops.aten.silu_backward(at_product_NF.mul_(left.up_NF), left.gate_NF))
+        normal_ND = _apply_normal(
+            left.between_ND, left.between_scale_N1, layer.mlp_norm, self.dtype
+        )
+        at_normal_ND = layer.gate_up.back(at_both, normal_ND, left.inner_gate_up, grads)
+        at_between_ND = at_after_ND + _normal_back(
+            at_normal_ND.float(), left.between_ND, left.between_scale_N1, layer.mlp_norm
+        )
+        # Attention.
+        at_found = layer.out.back(
+            at_between_ND.to(self.dtype), left.found_ND, left.inner_out, grads
+        ).view(len(active_NF), self.heads, self.head_width)
+        at_query, at_key, at_value = attend_backward(at_found, left.heads, layout)
+        at_query = at_query * self.head_width**-0.5
+        at_turning = _turn_back(torch.cat([at_query, at_key], 1), *turn)
+        at_mixed = torch.cat([at_turning, at_value], 1).view(len(active_NF), -1)
+        normal_ND = _apply_normal(left.before_ND, left.scale_N1, layer.attention_norm, self.dtype)
+        at_normal_ND = layer.qkv.back(at_mixed, normal_ND, left.inner_qkv, grads)
+        return at_between_ND + _normal_back(
+            at_normal_ND.float(), left.before_ND, left.scale_N1, layer.attention_norm
+        )
+
+
+def _groups(layer: _Layer) -> Iterator[_Adapted]:
+    yield from (layer.qkv, layer.out, layer.gate_up, layer.down)
+
+
+def _add(grads: dict[str, Any], name: str, value: Any) -> None:
+    if name in grads:
+        grads[name] += value
+    else:
+        grads[name] = value.clone()
+
+
+def _normal(stream_ND: Any, weight_D: Any, eps: float, dtype: Any) -> tuple[Any, Any]:
+    """RMSNorm: the normal stream in `dtype`, and the factor 1/rms (N, 1)."""
+    import torch
+
+    length_N1 = torch.linalg.vector_norm(stream_ND, dim=-1, keepdim=True)
+    scale_N1 = (length_N1.square_().div_(stream_ND.shape[-1]).add_(eps)).rsqrt_()
+    return _apply_normal(stream_ND, scale_N1, weight_D, dtype), scale_N1
+
+
+def _apply_normal(stream_ND: Any, scale_N1: Any, weight_D: Any, dtype: Any) -> Any:
+    return (stream_ND * scale_N1).mul_(weight_D).to(dtype)
+
+
+def _normal_back(at_normal_ND: Any, stream_ND: Any, scale_N1: Any, weight_D: Any) -> Any:
+    """Gradient of RMSNorm at its input: s·(w·g) − x·s³·mean(x·w·g)."""
+    weighted_ND = at_normal_ND * weight_D
+    mean_N1 = (weighted_ND * stream_ND).mean(-1, keepdim=True)
+    return weighted_ND.mul_(scale_N1).sub_(stream_ND * (mean_N1 * scale_N1**3))
+
+
+def _signed(sin: Any) -> Any:
+    sin = sin.clone()
+    sin[..., : sin.shape[-1] // 2].neg_()
+    return sin
+
+
+def _turn(heads: Any, cos: Any, sin: Any) -> Any:
+    """Rotary position: (a, b) → (a·cos − b·sin, b·cos + a·sin), halves of a head."""
+    return heads * cos + heads.roll(heads.shape[-1] // 2, -1) * sin
+
+
+def _turn_back(at_turned: Any, cos: Any, sin: Any) -> Any:
+    return at_turned * cos + (at_turned * sin).roll(-(at_turned.shape[-1] // 2), -1)
