@@ -102,6 +102,15 @@ def test_a_persona_without_a_name_is_told_where_to_write_it(project: Path, molti
     assert done.code == 2
     assert "persona.name: the persona has no name; add `name = " in done.line
     assert molting("new", project / "other").line.startswith("molting: a persona needs a name: ")
+
+
+@pytest.mark.parametrize("command", ["run", "check", "train"])
+def test_a_name_cannot_be_taken_away_for_one_call(
+    command: str, project: Path, molting: Any
+) -> None:
+    done = molting(command, project, "--set", 'persona.name=""')
+    assert done.code == 2
+    assert "persona.name: the persona has no name" in done.line
     assert not (project / "other").exists()
 
 

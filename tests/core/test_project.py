@@ -9,7 +9,7 @@ import pytest
 from molting.core.artifacts import MANIFEST, write_json
 from molting.core.config import Config
 from molting.core.errors import ConfigError, MoltingError, StorageError, UsageError
-from molting.core.project import CONFIG_FILE, Project, open_project, project_lock
+from molting.core.project import CONFIG_FILE, Project, open_project, project_lock, shown_model
 
 
 @pytest.fixture
@@ -140,3 +140,18 @@ def test_a_lock_is_given_back_after_a_failure(project: Project) -> None:
         fail()
     with project_lock(project):
         pass
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ("smollm2-135m", "smollm2-135m"),
+        ("owner/name", "owner/name"),
+        ("/home/someone/models/small", "small"),
+        ("~/models/small", "small"),
+        ("../models/small.gguf", "small.gguf"),
+        ("C:/models/small", "small"),
+    ],
+)
+def test_of_a_path_to_a_model_only_the_end_is_shown(spec: str, shown: str) -> None:
+    assert shown_model(spec) == shown

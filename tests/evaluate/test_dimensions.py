@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molting.core.persona import Persona
-from molting.evaluate.dimensions import clean, complete, distinct, relevance, repetition
+from molting.evaluate.dimensions import (
+    bigrams,
+    clean,
+    complete,
+    distinct,
+    relevance,
+    repetition,
+)
 
 SKERRY = Persona(name="Skerry", voice_never=("great question", "matey", " "))
 
@@ -46,15 +53,15 @@ def test_repetition_is_the_share_of_word_pairs_that_came_before() -> None:
 
 
 def test_distinct_tells_a_constant_reply_from_different_ones() -> None:
-    assert distinct(["the tide is in", "a gull took it"]) == 1.0
-    assert distinct(["the tide is in"] * 10) == pytest.approx(0.1)
-    assert distinct(["", "one"]) == 0.0
+    assert distinct(bigrams(["the tide is in", "a gull took it"])) == 1.0
+    assert distinct(bigrams(["the tide is in"] * 10)) == pytest.approx(0.1)
+    assert distinct(bigrams(["", "one"])) == 0.0
 
 
 def test_distinct_leaves_out_what_was_not_drawn() -> None:
     replies = ["the tide is in", "the tide is in", "a gull took it"]
-    assert distinct(replies, np.array([1.0, 0.0, 2.0])) == 1.0
-    assert distinct(replies, np.ones(3)) < 1.0
+    assert distinct(bigrams(replies), np.array([1.0, 0.0, 2.0])) == 1.0
+    assert distinct(bigrams(replies), np.ones(3)) < 1.0
 
 
 PROMPTS = ["How do I boil an egg?", "Why is the sea salty?", "Write a poem about winter."]
@@ -90,7 +97,7 @@ def test_every_value_lies_between_zero_and_one(pairs: list[tuple[str, str]]) -> 
         assert clean(reply, SKERRY) in (0.0, 1.0)
         assert complete(reply, None) in (0.0, 1.0)
         assert 0.0 <= repetition(reply) < 1.0
-    assert 0.0 <= distinct(replies) <= 1.0
+    assert 0.0 <= distinct(bigrams(replies)) <= 1.0
     values = relevance([prompt for prompt, _ in pairs], replies)
     assert values.shape == (len(pairs),)
     if len(pairs) > 1:

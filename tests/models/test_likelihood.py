@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from molting.core.config import Train
 from molting.models import likelihood
+from molting.models.engine import Engine
 from molting.models.fake import fake_model
 from molting.models.likelihood import (
     RowLoss,
@@ -221,3 +222,30 @@ def test_perplexity_is_finite_for_any_finite_loss() -> None:
     assert perplexity(0.0) == 1.0
     assert perplexity(math.log(50.0)) == pytest.approx(50.0)
     assert math.isfinite(perplexity(1e9))
+
+
+# The engine's losses are those of the general implementation.
+
+
+@pytest.mark.parametrize("shared", [0, 5, 90])
+def test_the_engine_gives_the_same_losses_with_and_without_a_shared_prefix(shared: int) -> None:
+    head = [(3 * i) % 250 for i in range(shared)]
+    rows = []
+    for k in range(1, 6):
+        ids = (*head, *((k * i) % 250 for i in range(6 + 3 * k)))
+        rows.append(Rendered(ids, tuple(i > shared + k for i in range(len(ids))), True))
+    model = fake_model()
+    plain = row_losses(model, rows, PAD)
+    seen: list[tuple[int, int]] = []
+    engine = Engine(model, adapter=False)
+    fast = row_losses(model, rows, PAD, lambda done, total: seen.append((done, total)), engine)
+    assert seen[-1] == (5, 5)
+    for one, other in zip(plain, fast, strict=True):
+        assert one.tokens == other.tokens
+        assert one.nats == pytest.approx(other.nats, rel=1e-4)
+
+
+def test_the_engine_says_nothing_of_rows_without_a_trained_token() -> None:
+    rows = [Rendered((1, 2, 3), (False, False, False), False)] * 2
+    engine = Engine(fake_model(), adapter=False)
+    assert row_losses(fake_model(), rows, PAD, engine=engine) == [RowLoss(0.0, 0)] * 2

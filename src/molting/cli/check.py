@@ -11,7 +11,7 @@ from rich.text import Text
 from molting.cli.console import Terminal, out, print_json
 from molting.cli.inputs import project_of, rows_of
 from molting.cli.settings import apply_settings
-from molting.core.config import Config
+from molting.core.config import Config, require_name
 from molting.core.conversation import Conversation
 from molting.core.corpus import Corpus
 from molting.core.errors import CheckFailed, UsageError
@@ -43,6 +43,7 @@ def run_check(
             from molting.flow import read_inputs
 
             config = apply_settings(project.config, settings)
+            require_name(config)
             inputs = read_inputs(project, terminal)
             rows, held_out = inputs.conversations, inputs.held_out_conversations
             try:

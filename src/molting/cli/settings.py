@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from molting.core.config import Config, parse_config
+from molting.core.config import Config, parse_config, require_name
 from molting.core.errors import UsageError
 from molting.core.project import Project, open_project
 
@@ -17,7 +17,9 @@ from molting.core.project import Project, open_project
 def open_with(folder: Path, settings: Sequence[str]) -> Project:
     """The project, with overrides applied to its configuration."""
     project = open_project(folder)
-    return msgspec.structs.replace(project, config=apply_settings(project.config, settings))
+    config = apply_settings(project.config, settings)
+    require_name(config)
+    return msgspec.structs.replace(project, config=config)
 
 
 def apply_settings(config: Config, settings: Sequence[str]) -> Config:

@@ -102,14 +102,14 @@ def _facts(summary: dict[str, Any]) -> str:
 
 
 def _number(value: Any, digits: int) -> str:
-    return "not measured" if value is None else f"{value:.{digits}f}"
+    # Adding 0 turns what rounds to −0 into 0.
+    return "not measured" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def _interval(estimate: dict[str, Any] | None, key: str, digits: int) -> str:
     if not estimate or estimate[key] is None:
         return "not measured"
     if estimate["low"] is None:
-        return f"{estimate[key]:.{digits}f}"
-    return (
-        f"{estimate[key]:.{digits}f} [{estimate['low']:.{digits}f}, {estimate['high']:.{digits}f}]"
-    )
+        return _number(estimate[key], digits)
+    value, low, high = (_number(estimate[name], digits) for name in (key, "low", "high"))
+    return f"{value} [{low}, {high}]"

@@ -177,13 +177,18 @@ def load_config(path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}", file=path) from None
     config = parse_config(raw, path)
+    require_name(config, path)
+    return config
+
+
+def require_name(config: Config, path: Path | None = None) -> None:
+    """Raise ConfigError when the persona has no name: a project without one cannot be measured."""
     if not config.persona.name.strip():
         raise ConfigError(
             'the persona has no name; add `name = "…"` under [persona]',
             file=path,
             key="persona.name",
         )
-    return config
 
 
 def parse_config(raw: dict[str, Any], path: Path | None = None) -> Config:

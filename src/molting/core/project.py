@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -149,6 +150,13 @@ def open_project(folder: Path) -> Project:
             raise UsageError(f"{folder}: is a file; give the folder that holds {CONFIG_FILE}")
         folder = folder.parent
     return Project(folder, load_config(folder / CONFIG_FILE))
+
+
+def shown_model(spec: str) -> str:
+    """A base model as an export may show it: a short name or Hub id, of a path only its end."""
+    if re.match(r"^([~/.]|[A-Za-z]:[/\\])", spec):
+        return Path(spec).name
+    return spec
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ evaluation questions in the training set, error messages taken for replies.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -211,7 +212,8 @@ def _steps(rows: Sequence[Conversation], config: Config) -> list[Finding]:
         return []
     found = []
     warmup, total = warmup_and_total(count, train)
-    if warmup > LONG_WARMUP_SHARE * total and warmup > 1:
+    # Rounded up to a step, as the schedule rounds.
+    if warmup > math.ceil(LONG_WARMUP_SHARE * total):
         found.append(
             _finding(
                 "warmup_too_long",

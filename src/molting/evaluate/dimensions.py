@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,18 +45,30 @@ def repetition(reply: str) -> float:
     return 1.0 - len(set(bigrams)) / len(bigrams)
 
 
-def distinct(replies: Sequence[str], weights: Array | None = None) -> float:
-    """Distinct bigrams over all bigrams of the set (distinct-2), of the first 40 words each."""
-    seen: set[tuple[str, str]] = set()
-    total = 0
-    for i, reply in enumerate(replies):
-        if weights is not None and not weights[i]:
-            continue
-        spoken = words(reply)[:40]
-        bigrams = list(itertools.pairwise(spoken))
-        seen.update(bigrams)
-        total += len(bigrams)
-    return len(seen) / total if total else 0.0
+class Bigrams(NamedTuple):
+    """Which bigrams each reply has, counted once: a bootstrap asks thousands of times."""
+
+    has: Any
+    """Boolean, (replies, different bigrams of all replies)."""
+    count: Array
+    """Bigrams of each reply, repeated ones too; shape (replies,)."""
+
+
+def bigrams(replies: Sequence[str]) -> Bigrams:
+    """The bigrams of the first 40 words of each reply."""
+    said = [list(itertools.pairwise(words(reply)[:40])) for reply in replies]
+    place = {pair: k for k, pair in enumerate(dict.fromkeys(itertools.chain(*said)))}
+    has = np.zeros((len(said), len(place)), dtype=bool)
+    for i, pairs in enumerate(said):
+        has[i, [place[pair] for pair in pairs]] = True
+    return Bigrams(has, np.array([len(pairs) for pairs in said], dtype=float))
+
+
+def distinct(said: Bigrams, weights: Array | None = None) -> float:
+    """Distinct bigrams over all bigrams of the set (distinct-2); weight 0 leaves a reply out."""
+    inside = np.ones(len(said.count), dtype=bool) if weights is None else weights > 0
+    total = said.count[inside].sum()
+    return float(said.has[inside].any(0).sum() / total) if total else 0.0
 
 
 def relevance(prompts: Sequence[str], replies: Sequence[str]) -> Array:

@@ -19,7 +19,15 @@ from typing import Any
 import numpy as np
 
 from molting.core.persona import Persona
-from molting.evaluate.dimensions import clean, complete, distinct, relevance, repetition
+from molting.evaluate.dimensions import (
+    Bigrams,
+    bigrams,
+    clean,
+    complete,
+    distinct,
+    relevance,
+    repetition,
+)
 from molting.signals.stats import Array, Estimate, cluster_bootstrap, weighted_mean
 from molting.signals.voice import VoiceDetector
 
@@ -30,8 +38,8 @@ WEIGHTS = {"voice": 0.6, "identity": 0.2, "facts": 0.2}
 class Measured:
     """What is known of one system's replies; a row is a prompt, averaged over its samples."""
 
-    replies: tuple[str, ...]
-    """The first sample's reply to each prompt."""
+    said: Bigrams
+    """Of the first sample's reply to each prompt."""
     voice: Array
     body: Array
     clean: Array
@@ -58,7 +66,7 @@ def measure(
         return np.asarray(np.mean(np.array(values, dtype=float), axis=0), dtype=float)
 
     return Measured(
-        tuple(texts[0]),
+        bigrams(texts[0]),
         mean([detector.score(sample) for sample in texts]),
         mean([detector.score(sample, body=True) for sample in texts]),
         mean([[clean(text, persona) for text in sample] for sample in texts]),
@@ -162,7 +170,7 @@ def _quality(model: Measured, persona: Measured, w: Array) -> float:
         weighted_mean(model.relevance, w) - 0.5, weighted_mean(persona.relevance, w) - 0.5
     )
     # Half of the relevance is credited always: many good replies share no word with the prompt.
-    variety = _relative(distinct(model.replies, w), 0.8 * distinct(persona.replies, w))
+    variety = _relative(distinct(model.said, w), 0.8 * distinct(persona.said, w))
     return _relative(whole, whole_persona) * (0.5 + 0.5 * relevant) * variety
 
 

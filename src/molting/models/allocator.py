@@ -2,9 +2,9 @@
 
 - oneDNN keeps up to 1,024 compiled products, one for every shape it has met, and batches of chat
   rows have hundreds of shapes. 64 are as fast (measured: docs/lab-log.md).
-- glibc serves large blocks from its heap once it has seen a few, and holes between them are
-  seldom reused when each is a little larger than the last, as a growing key-value cache is.
-  With a fixed threshold they go back to the system.
+- glibc raises its threshold for mapping a block by itself as it goes, and heaps then grow holes. A
+  fixed threshold keeps them in bounds. It must not be low: a block that is mapped anew for every
+  product costs a page fault for each 4 KiB, which took a fifth of a training step (docs/lab-log.md).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import os
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_MMAP_BYTES = 1 << 20
-_TRIM_BYTES = 256 << 20
+_MMAP_BYTES = 32 << 20
+"""The largest that glibc allows."""
+_TRIM_BYTES = 512 << 20
 
 
 def bound_memory() -> None:

@@ -82,8 +82,8 @@ def token_losses(model: Any, batch: Batch) -> Any:
     return torch.nn.functional.cross_entropy(logits_NV.float(), batch.targets_N, reduction="none")
 
 
-HEAD_ROWS = 256
-"""Positions at a time: with 49,152 logits each in float32, this bounds the memory to 50 MB a copy."""
+HEAD_ROWS = 128
+"""Positions at a time: with 49,152 logits each in float32, this bounds the memory to 25 MB a copy."""
 
 
 def _frozen_head_losses(hidden_ND: Any, weight_VD: Any, targets_N: Any) -> Any:
@@ -195,11 +195,11 @@ def _engine_losses(
     found: list[RowLoss] = [RowLoss(0.0, 0)] * len(rows)
     # Up to the first trained token at most: what predicts it belongs to the row.
     heads = [row.ids[: max(1, row.first_trained)] for row in rows if row.ids]
-    shared = common_prefix(heads)
+    shared = common_prefix(heads, 8)
     prefix = engine.prefix(heads[0][:shared]) if shared else None
     tails = [row.tail(shared) for row in rows]
     done = 0
-    for indices in by_length(tails):
+    for indices in by_length(tails, 1024):
         batch = collate([tails[i] for i in indices], pad_id, engine.device)
         with torch.inference_mode():
             hidden_BTD = engine.read(batch.ids_BT, None, prefix)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from molting.core.config import Train
 from molting.core.errors import ConfigError, UsageError
+from molting.core.project import shown_model
 from molting.models.catalogue import CATALOGUE
 from molting.models.fake import fake_model
 from molting.models.quiet import quiet
@@ -104,9 +104,7 @@ def save_adapter(config: Any, state: dict[str, Any], folder: Path) -> None:
     config.save_pretrained(folder)
     path = folder / "adapter_config.json"
     raw = json.loads(path.read_text())
-    base = str(raw.get("base_model_name_or_path") or "")
-    if re.match(r"^([~/.]|[A-Za-z]:[/\\])", base):
-        raw["base_model_name_or_path"] = Path(base).name
+    raw["base_model_name_or_path"] = shown_model(str(raw.get("base_model_name_or_path") or ""))
     path.write_text(json.dumps(raw, indent=2, sort_keys=True) + "\n")
     save_file(state, folder / "adapter_model.safetensors", metadata={"format": "pt"})
 

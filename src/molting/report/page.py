@@ -21,7 +21,7 @@ from molting.core.artifacts import read_json, write_text
 from molting.core.config import Config
 from molting.core.conversation import Turn, content_id
 from molting.core.corpus import Corpus, Row, load_corpus
-from molting.core.project import Molt, Project
+from molting.core.project import Molt, Project, shown_model
 from molting.report.summary import summarize
 
 SYSTEMS = {
@@ -237,8 +237,8 @@ def _config(project: Project, path: Path) -> list[dict[str, Any]]:
         if section == "data":
             for key in ("files", "held_out"):
                 shown[key] = [project.shown(project.root / name) for name in shown.get(key, ())]
-        if section == "base" and Path(shown["model"]).expanduser().is_absolute():
-            shown["model"] = Path(shown["model"]).name
+        if section == "base":
+            shown["model"] = shown_model(shown["model"])
         sections.append(
             {
                 "name": section,
@@ -327,7 +327,8 @@ def _number(value: float | None, digits: int = 2) -> str:
     """A number, or the words; nothing else stands for unknown."""
     if value is None:
         return "not measured"
-    return f"{value:,.{digits}f}".replace("-", "−")
+    # Adding 0 turns what rounds to −0 into 0.
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
 
 
 def _whole(value: int | None) -> str:

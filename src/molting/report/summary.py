@@ -6,7 +6,7 @@ from typing import Any
 
 from molting.core.artifacts import read_json
 from molting.core.corpus import load_corpus
-from molting.core.project import Molt, Project
+from molting.core.project import Molt, Project, shown_model
 
 _SYSTEMS = ("base", "prompted", "tuned", "tuned_prompted")
 
@@ -24,7 +24,7 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
     return {
         "molt": molt.number,
         "persona": project.config.persona.name,
-        "base": manifest.get("base", nothing).get("name"),
+        "base": shown_model(name) if (name := manifest.get("base", nothing).get("name")) else None,
         "base_revision": manifest.get("base", nothing).get("revision"),
         "method": manifest.get("method"),
         "dtype": manifest.get("dtype"),
