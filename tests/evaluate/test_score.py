@@ -16,6 +16,7 @@ from molting.core.config import Curate, load_config
 from molting.core.persona import Persona
 from molting.curate.filters import filter_rows
 from molting.curate.formats import read_file
+from molting.evaluate.dimensions import bigrams
 from molting.evaluate.score import Measured, combine, measure, score, voice_estimate, voice_value
 from molting.signals.contrast import neutral_replies, other_personas
 from molting.signals.voice import VoiceDetector, fit_detector
@@ -160,7 +161,7 @@ def values(voice: float, n: int = 20, **changes: Any) -> Measured:
     full, one = np.full(n, voice), np.ones(n)
     return replace(
         Measured(
-            tuple(f"reply number {i} of {n} differs{i} here{i}" for i in range(n)),
+            bigrams([f"reply number {i} of {n} differs{i} here{i}" for i in range(n)]),
             full, full, one, one, np.zeros(n), one, np.zeros(0), np.zeros(0),
         ),
         **changes,

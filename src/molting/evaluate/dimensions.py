@@ -50,7 +50,7 @@ class Bigrams(NamedTuple):
 
     has: Any
     """Boolean, (replies, different bigrams of all replies)."""
-    count: Array
+    sizes: Array
     """Bigrams of each reply, repeated ones too; shape (replies,)."""
 
 
@@ -66,8 +66,8 @@ def bigrams(replies: Sequence[str]) -> Bigrams:
 
 def distinct(said: Bigrams, weights: Array | None = None) -> float:
     """Distinct bigrams over all bigrams of the set (distinct-2); weight 0 leaves a reply out."""
-    inside = np.ones(len(said.count), dtype=bool) if weights is None else weights > 0
-    total = said.count[inside].sum()
+    inside = np.ones(len(said.sizes), dtype=bool) if weights is None else weights > 0
+    total = said.sizes[inside].sum()
     return float(said.has[inside].any(0).sum() / total) if total else 0.0
 
 
