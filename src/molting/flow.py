@@ -122,6 +122,7 @@ def trained(
             drop_checkpoint(folder)
         return molt
 
+    from molting.models.allocator import release_memory
     from molting.models.base import load_model
     from molting.models.lora import attach_lora, count_parameters, hub_name, save_adapter
     from molting.models.machine import choose_dtype
@@ -203,6 +204,8 @@ def trained(
     )
     project.finish_molt(molt.number)
     drop_checkpoint(folder)
+    del base, model, outcome
+    release_memory()
     return molt
 
 

@@ -13,6 +13,7 @@ from molting.core.errors import InputError
 from molting.core.progress import Progress
 from molting.memory.replies import remembered_replies
 from molting.memory.store import Memory
+from molting.models.allocator import release_memory
 from molting.models.base import LoadedModel
 from molting.models.engine import Engine, supported
 from molting.models.generate import Generated, Sampling
@@ -88,6 +89,7 @@ class Speaker:
             return None
         if tuned not in self._engines:
             self._engines.clear()
+            release_memory()
             self._engines[tuned] = Engine(self.model, adapter=tuned)
         return self._engines[tuned]
 

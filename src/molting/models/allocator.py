@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
 
@@ -28,3 +29,12 @@ def bound_memory() -> None:
         if mallopt is not None:
             mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
             mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
+
+
+def release_memory() -> None:
+    """Give what has been freed back to the system: between stages, when a model has gone."""
+    gc.collect()
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
