@@ -38,8 +38,8 @@ def test_a_dtype_asked_for_is_taken_without_timing(
 
 def test_a_larger_model_is_expected_to_be_slower() -> None:
     found = Machine({"float32": 100.0, "bfloat16": 300.0}, 2, "cpu")
-    assert found.tokens_per_second(10**8, "float32") == pytest.approx(
-        10 * found.tokens_per_second(10**9, "float32")
+    assert found.tokens_per_second(10**8, 0, 0, "float32") == pytest.approx(
+        10 * found.tokens_per_second(10**9, 0, 0, "float32")
     )
 
 

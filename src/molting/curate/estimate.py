@@ -35,7 +35,7 @@ def estimate(
     """`shape`: parameters, trainable, layers, width, vocabulary (`models.lora.shape_of`)."""
     dtype = machine.dtype if config.base.dtype == "auto" else config.base.dtype
     tokens = sum(len(row.ids) for row in rows)
-    speed = machine.tokens_per_second(shape["parameters"], dtype)
+    speed = machine.tokens_per_second(shape["parameters"], shape["layers"], shape["width"], dtype)
     # A validation pass is forward only: about a third of a training step.
     passes = config.train.epochs * (tokens + sum(len(row.ids) for row in validation) / 3)
     longest = max((len(row.ids) for row in rows), default=0)

@@ -11,9 +11,11 @@ import time
 
 import msgspec
 
-_SHARE_REACHED = {"float32": 0.55, "bfloat16": 0.3}
-"""Share of the bare matrix-product speed that training of a small model reaches (measured on two
-cores with avx512_bf16; docs/measurements.md)."""
+_FLOPS = 4
+"""FLOPs a parameter and token: the way there and the way back, without gradients of the weights."""
+_BESIDE = {"float32": 1.2e-7, "bfloat16": 6e-8}
+"""Seconds beside the matrix products, for each token, layer and unit of width, on a CPU (measured
+on two cores with avx512_bf16; docs/measurements.md)."""
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -28,9 +30,11 @@ class Machine(msgspec.Struct, frozen=True):
         # A tie goes to float32, which is exact.
         return "bfloat16" if self.gflops["bfloat16"] > 1.2 * self.gflops["float32"] else "float32"
 
-    def tokens_per_second(self, parameters: int, dtype: str) -> float:
-        """Training speed to expect: 6 FLOPs a parameter and token, head and overheads included."""
-        return self.gflops[dtype] * 1e9 * _SHARE_REACHED[dtype] / (6.0 * max(parameters, 1))
+    def tokens_per_second(self, parameters: int, layers: int, width: int, dtype: str) -> float:
+        """Training speed to expect: matrix products at full speed, and what goes on beside them."""
+        products = _FLOPS * parameters / (self.gflops[dtype] * 1e9)
+        beside = _BESIDE[dtype] * layers * width if self.device == "cpu" else products
+        return 1.0 / max(products + beside, 1e-12)
 
 
 @functools.cache
