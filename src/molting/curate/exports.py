@@ -116,9 +116,7 @@ def export_rows(
         write_bytes(path, _json([make(row) for row in kept], path.suffix.lower() == ".json"))
     write_json(path.parent / DATASET_INFO, info)
     skipped = sum(held(row, "sharegpt") != (row, ()) for row in kept)
-    return Exported(
-        path.as_posix(), format, len(kept), dict(left_out), dict(shortened), skipped
-    )
+    return Exported(path.as_posix(), format, len(kept), dict(left_out), dict(shortened), skipped)
 
 
 def message_row(row: Conversation) -> dict[str, Any]:
@@ -183,7 +181,11 @@ def _dataset_info(path: Path, format: ExportFormat) -> dict[str, Any]:
             known = None
         if not isinstance(known, dict):
             raise InputError("is no JSON object of data sets; move it away", file=info)
-    return known | {path.stem: dataset_entry(path.name, format)}
+    other = known.get(path.stem)
+    # a.jsonl and a.parquet are two data sets.
+    taken = isinstance(other, dict) and other.get("file_name") != path.name
+    name = path.name if taken else path.stem
+    return known | {name: dataset_entry(path.name, format)}
 
 
 def _json(rows: Sequence[dict[str, Any]], as_list: bool) -> bytes:

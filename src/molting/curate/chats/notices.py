@@ -27,7 +27,7 @@ _MEDIA = re.compile(
     r"|<(?:attached|adjunto|anhang|pièce jointe|anexado|allegato|bijgevoegd|прикреплено|ek)\s?: [^<>\n]+>"
     r"|[^\n]{1,120} \((?:file attached|archivo adjunto|datei angehängt|fichier joint|arquivo anexado|"
     r"file allegato|bestand bijgevoegd|файл добавлен|dosya ekli)\)"
-    r"|null|<view once (?:photo|video|voice message)>|you sent a view once .{1,30}"
+    r"|(?-i:null)|<view once (?:photo|video|voice message)>|you sent a view once .{1,30}"
     r"|(?:location|ubicación|localização|standort): .{0,80}https?://\S+|live location shared",
     re.IGNORECASE,
 )
@@ -65,12 +65,13 @@ _ACTED = re.compile(
 def words_of(text: str) -> tuple[str, str | None]:
     """The person's own words in a message, and if there are none the reason (REASONS).
 
-    Placeholders are taken out line by line: the caption of a picture stays.
+    A placeholder is the first line, or marked: the caption of a picture stays, and so does a
+    line that only reads like a placeholder.
     """
     kept: list[str] = []
     reason: str | None = None
-    for line in text.split("\n"):
-        said, found = _line(line)
+    for place, line in enumerate(text.split("\n")):
+        said, found = _line(line, place == 0)
         reason = reason or found
         if found is None or said:
             kept.append(said)
@@ -78,12 +79,12 @@ def words_of(text: str) -> tuple[str, str | None]:
     return (left, None) if left else ("", reason or "empty")
 
 
-def _line(line: str) -> tuple[str, str | None]:
+def _line(line: str, first: bool) -> tuple[str, str | None]:
     marked = line.lstrip().startswith(MARK)
     plain = _MARKS.sub("", _EDITED.sub("", line)).rstrip()
     bare = plain.strip()
     for reason, pattern in (("media", _MEDIA), ("deleted", _DELETED), ("service", _SERVICE)):
-        if pattern.fullmatch(bare):
+        if (first or marked) and pattern.fullmatch(bare):
             return "", reason
     if marked:
         return "", "service"

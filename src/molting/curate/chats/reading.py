@@ -50,10 +50,7 @@ def read_chat(path: Path, shown: str) -> Chat | None:
     if suffix == ".json":
         return _json(path, shown)
     if suffix in SUFFIXES:
-        rows = list(read_rows(path, shown))
-        known = any(format_of(row) for _, row in rows[:50])
-        chat = not known and looks_like_messages(row for _, row in rows)
-        return read_messages(rows, shown) if chat else None
+        return _rows(path, shown)
     return _text(read_text_input(path), shown)
 
 
@@ -86,10 +83,20 @@ def _json(path: Path, shown: str) -> Chat | None:
     except InputError as error:
         # JSON Lines with the wrong ending: the row readers know how.
         if "Extra data" in str(error):
-            return None
+            return _rows(path, shown)
         raise
     reader = chat_in_json(value)
     return reader(shown) if reader else None
+
+
+def _rows(path: Path, shown: str) -> Chat | None:
+    rows = list(read_rows(path, shown))
+    reader = chat_in_json(rows[0][1]) if len(rows) == 1 else None
+    if reader:
+        return reader(shown)
+    known = any(format_of(row) for _, row in rows[:50])
+    chat = not known and looks_like_messages(row for _, row in rows)
+    return read_messages(rows, shown) if chat else None
 
 
 def _text(text: str, shown: str) -> Chat:

@@ -30,8 +30,8 @@ def looks_like_script(text: str) -> bool:
 def read_script(text: str, shown: str) -> Chat:
     """Messages in order. A line of `---` or `<START>` begins a new conversation.
 
-    A name counts when it stands before a colon with words after it, or stands so on two lines;
-    an indented line always belongs to the line before.
+    A name counts when it stands so on two lines, or once if it is written like a name and has
+    words after it. An indented line always belongs to the line before.
     """
     lines = text.replace("\r\n", "\n").split("\n")
     found = [None if line[:1].isspace() else _said(line) for line in lines]
@@ -46,7 +46,7 @@ def read_script(text: str, shown: str) -> Chat:
     for number, (line, m) in enumerate(zip(lines, found, strict=True), 1):
         if _BREAK.fullmatch(line):
             threads.append([])
-        elif m and (m["text"] or lone[fold(m["who"])] > 1):
+        elif m and (lone[fold(m["who"])] > 1 or (m["text"] and _like_a_name(m["who"]))):
             words = " ".join(part for part in (m["aside"], m["text"]) if part)
             threads[-1].append((names[fold(m["who"])], number, [words]))
         elif threads[-1]:
@@ -69,7 +69,7 @@ def read_script(text: str, shown: str) -> Chat:
             made.append(Thread(f"{shown}#{place}", tuple(messages)))
     if not made:
         raise InputError("holds no line such as `Name: text`", file=shown)
-    notes = (f"{early} lines before the first speaker left out",) if early else ()
+    notes = (f"lines before the first speaker left out: {early}",) if early else ()
     return Chat(shown, "script", tuple(made), dict(dropped), notes)
 
 
@@ -78,3 +78,8 @@ def _said(line: str) -> re.Match[str] | None:
     if found is None or len(found["who"].split()) > _MOST_WORDS:
         return None
     return found
+
+
+def _like_a_name(who: str) -> bool:
+    """`Old Finn`, not `I have`: no word begins with a small letter."""
+    return not any(word[0].islower() for word in who.split())

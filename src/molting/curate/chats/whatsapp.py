@@ -60,7 +60,7 @@ def read_whatsapp(text: str, shown: str) -> Chat:
             messages.append(Message(who, words, Source(shown, number), moment(stamp, order)))
     notes = [f"dates read as {order}" + ("" if certain else " (a guess: they fit both ways)")]
     if early:
-        notes.append(f"{early} lines before the first message left out")
+        notes.append(f"lines before the first message left out: {early}")
     return Chat(shown, "whatsapp", (Thread(shown, tuple(messages)),), dict(dropped), tuple(notes))
 
 
