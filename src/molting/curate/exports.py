@@ -173,14 +173,12 @@ def _refused(turns: Sequence[Turn]) -> str | None:
 def _dataset_info(path: Path, format: ExportFormat) -> dict[str, Any]:
     """The list beside the file, with this file's entry; other entries stay."""
     info = path.parent / DATASET_INFO
-    known: Any = {}
+    known: dict[str, Any] = {}
     if info.exists():
         try:
-            known = read_json(info)
-        except msgspec.DecodeError:
-            known = None
-        if not isinstance(known, dict):
-            raise InputError("is no JSON object of data sets; move it away", file=info)
+            known = msgspec.convert(read_json(info), dict[str, Any])
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            raise InputError("is no JSON object of data sets; move it away", file=info) from None
     other = known.get(path.stem)
     # a.jsonl and a.parquet are two data sets.
     taken = isinstance(other, dict) and other.get("file_name") != path.name

@@ -102,7 +102,7 @@ def _refuse_chats(rows: Sequence[tuple[int, Any]], shown: str) -> None:
         kind = "a list of messages with an author"
     else:
         return
-    raise InputError(f"is {kind}; `molting import {shown} --as NAME` makes rows of it", file=shown)
+    raise InputError(f"is {kind}; `molting import FILE --as NAME` makes rows of it", file=shown)
 
 
 def format_of(row: object) -> Format | None:

@@ -52,7 +52,7 @@ def test_lists_of_messages_in_any_row_file(name: str, tmp_path: Path) -> None:
     assert chat is not None
     assert chat.format == "message_list"
     assert [(m.who, m.text) for m in chat.threads[0].messages] == [("Ana", "hi"), ("Bob", "ho")]
-    with pytest.raises(InputError, match=r"`molting import m\.\w+ --as NAME` makes rows of it"):
+    with pytest.raises(InputError, match="`molting import FILE --as NAME` makes rows of it"):
         read_file(tmp_path / name, name)
 
 
@@ -74,7 +74,7 @@ def test_the_row_readers_send_a_chat_export_to_import(name: str) -> None:
     with pytest.raises(InputError) as error:
         read_file(DATA / name, name)
     assert str(error.value) == (
-        f"{name}: is a chat export; `molting import {name} --as NAME` makes rows of it"
+        f"{name}: is a chat export; `molting import FILE --as NAME` makes rows of it"
     )
     with pytest.raises(InputError, match=r"`molting import FILE --as NAME`"):
         read_file(DATA / "script.txt", "script.txt")
@@ -86,6 +86,16 @@ def test_rows_are_no_chat(name: str, tmp_path: Path) -> None:
     assert read_chat(tmp_path / name, name) is None
     (tmp_path / name).write_text(ROW * 3)
     assert read_chat(tmp_path / name, name) is None
+
+
+@pytest.mark.parametrize("name", ["general", "general/2024-02-28.json"])
+def test_one_channel_or_day_of_slack(name: str) -> None:
+    chat = read_chat(DATA / "slack" / name, name)
+    assert chat is not None
+    assert chat.format == "slack"
+    assert "Old Finn" in chat.speakers
+    first = chat.threads[0].messages[0]
+    assert str(first.source) == "slack/general/2024-02-28.json:2"
 
 
 def test_folders_and_archives_of_other_apps(tmp_path: Path) -> None:

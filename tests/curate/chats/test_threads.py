@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import pytest
@@ -109,7 +110,7 @@ def test_no_message_is_lost_or_told_twice(
     for conversation in made.conversations:
         roles = [turn.role for turn in conversation.turns]
         assert 1 <= len(roles) <= most
-        assert all(left != right for left, right in zip(roles, roles[1:], strict=False))
+        assert all(left != right for left, right in itertools.pairwise(roles))
         assert conversation.replies
     # The persona's own words are all there, in order, and nobody else's beside them.
     own = [text for who, text, _ in rows if who == "P"]

@@ -18,7 +18,7 @@ from molting.curate.chats.discord import (
 )
 from molting.curate.chats.record import Chat
 from molting.curate.chats.script import looks_like_script, read_script
-from molting.curate.chats.slack import read_slack, slack_files
+from molting.curate.chats.slack import channel_files, read_slack, slack_files
 from molting.curate.chats.telegram import looks_like_telegram, read_telegram
 from molting.curate.chats.whatsapp import looks_like_whatsapp, read_whatsapp
 from molting.curate.formats import format_of
@@ -48,7 +48,8 @@ def read_chat(path: Path, shown: str) -> Chat | None:
     if suffix == ".png":
         return read_card(card_of_png(path, shown), shown)
     if suffix == ".json":
-        return _json(path, shown)
+        day = channel_files(path)
+        return read_slack(day, path.resolve().parents[1].name) if day else _json(path, shown)
     if suffix in SUFFIXES:
         return _rows(path, shown)
     return _text(read_text_input(path), shown)
@@ -113,6 +114,9 @@ def _folder(path: Path, shown: str) -> Chat | None:
     files = slack_files(path)
     if files:
         return read_slack(files, shown)
+    files = channel_files(path)
+    if files:
+        return read_slack(files, path.resolve().parent.name)
     if (path / "result.json").is_file():
         return _json(path / "result.json", f"{shown}/result.json")
     texts = [p for p in sorted(path.glob("*.txt")) if looks_like_whatsapp(read_text_input(p))]

@@ -38,21 +38,40 @@ def slack_files(export: Path | zipfile.ZipFile) -> dict[str, Read]:
     A zip must stay open for as long as the files are read.
     """
     if isinstance(export, Path):
-        found: dict[str, Read] = {
-            p.relative_to(export).as_posix(): p.read_bytes for p in sorted(export.rglob("*.json"))
-        }
+        inside = sorted([*export.glob("*.json"), *export.glob("*/*.json")])
+        found: dict[str, Read] = {p.relative_to(export).as_posix(): p.read_bytes for p in inside}
     else:
         found = {
             name: functools.partial(export.read, name)
             for name in sorted(export.namelist())
-            if name.endswith(".json") and not name.startswith("__MACOSX")
+            # Zipped again by hand, an export lies in a folder of the zip.
+            if name.endswith(".json") and name.count("/") < 3 and not name.startswith("__MACOSX")
         }
-    return found if any(_DAY.fullmatch(PurePosixPath(name).name) for name in found) else {}
+    return found if _days(found) else {}
+
+
+def channel_files(path: Path) -> dict[str, Read]:
+    """The same for one channel's folder or one day's file, with the users.json beside the folder."""
+    path = path.resolve()
+    folder = path if path.is_dir() else path.parent
+    inside = sorted(folder.glob("*.json")) if path.is_dir() else [path]
+    found: dict[str, Read] = {
+        f"{folder.name}/{p.name}": p.read_bytes for p in inside if _DAY.fullmatch(p.name)
+    }
+    users = folder.parent / "users.json"
+    if found and users.is_file():
+        found[users.name] = users.read_bytes
+    return found
+
+
+def _days(files: Iterable[str]) -> list[str]:
+    """The files named after a day that lie in a channel's folder."""
+    return [n for n in files if "/" in n and _DAY.fullmatch(PurePosixPath(n).name)]
 
 
 def read_slack(files: Mapping[str, Read], shown: str) -> Chat:
     """A thread a channel, and one a thread of replies: its first message moves there."""
-    days = [name for name in files if _DAY.fullmatch(PurePosixPath(name).name)]
+    days = _days(files)
     users = _users(files, shown)
     rows: dict[str, list[tuple[float, Source, dict[str, Any]]]] = {}
     for name in days:

@@ -8,7 +8,7 @@ that share nothing. A conversation in which the persona says nothing is left out
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -71,29 +71,35 @@ def find_speaker(name: str, chats: Sequence[Chat]) -> list[str | None]:
 
 
 def _tiers(name: str, chats: Sequence[Chat]) -> Iterator[list[set[str]]]:
-    """Who could be meant in each chat: the letter, the name, an alias, then a beginning."""
+    """Who could be meant in each chat: by the whole name or alias, then by a beginning."""
     wanted = fold(name)
-    own = [{who: {who} for who in chat.speakers} for chat in chats]
-    other = [
-        {alias: {who} & chat.speakers.keys() for alias, who in chat.aliases.items()}
-        for chat in chats
-    ]
-
-    def among(
-        known: Sequence[Mapping[str, set[str]]], fits: Callable[[str], bool]
-    ) -> list[set[str]]:
-        return [
-            {who for alias, meant in here.items() if fits(alias) for who in meant} for here in known
+    yield [_whole(name, chat) for chat in chats]
+    for kind in ("name", "alias"):
+        begun = [
+            {who for known, who in _names(chat, kind) if fold(known).startswith(wanted)}
+            for chat in chats
         ]
-
-    yield among(own, lambda alias: alias == name)
-    yield among(own, lambda alias: fold(alias) == wanted)
-    yield among(other, lambda alias: fold(alias) == wanted)
-    for known in (own, other):
-        begun = among(known, lambda alias: fold(alias).startswith(wanted))
         # A beginning must mean one person over all files, not one in each.
         everybody = {who for here in begun for who in here}
         yield begun if len(everybody) < 2 else [everybody for _ in begun]
+
+
+def _whole(name: str, chat: Chat) -> set[str]:
+    if name in chat.speakers:
+        return {name}
+    for kind in ("name", "alias"):
+        found = {who for known, who in _names(chat, kind) if fold(known) == fold(name)}
+        if found:
+            return found
+    return set()
+
+
+def _names(chat: Chat, kind: str) -> list[tuple[str, str]]:
+    """(name or alias, speaker) of those who say anything."""
+    said = chat.speakers
+    if kind == "name":
+        return [(who, who) for who in said]
+    return [(alias, who) for alias, who in chat.aliases.items() if who in said]
 
 
 def speakers(chats: Sequence[Chat]) -> Counter[str]:
