@@ -57,9 +57,8 @@ def test_the_rows_as_the_trainers_know_them(tmp_path: Path) -> None:
     said = [("system", "Be Finn."), (U, "Lit?"), (A, "Lit."), (U, "Really?"), (A, "Did I stutter?")]
     messages = [{"role": role, "content": text} for role, text in said]
     assert first("messages") == {"messages": messages}
-    names = {"system": "system", U: "human", A: "gpt"}
     assert first("sharegpt") == {
-        "conversations": [{"from": names[role], "value": text} for role, text in said]
+        "conversations": [{"from": role, "value": text} for role, text in said]
     }
     assert first("alpaca") == {
         "instruction": "Really?",
@@ -99,7 +98,7 @@ def test_what_alternating_formats_cannot_hold_is_counted(
         assert (made.rows, made.left_out, made.shortened) == (1, {left: 1}, {})
         assert len(read_file(tmp_path / "x.jsonl").conversations) == 1
     made = export_rows([WHOLE, row], tmp_path / "x.jsonl", "messages")
-    assert (made.rows, made.left_out, made.skipped_by_llamafactory) == (2, {}, 1)
+    assert (made.rows, made.left_out, made.cautions) == (2, {}, {"skipped_by_llamafactory": 1})
 
 
 def test_a_last_user_turn_is_left_out_and_counted(tmp_path: Path) -> None:

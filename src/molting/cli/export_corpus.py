@@ -13,7 +13,14 @@ from molting.cli.settings import open_with
 from molting.core.corpus import SplitName
 from molting.core.errors import UsageError
 from molting.core.project import project_lock
-from molting.curate.exports import DATASET_INFO, FORMATS, REASONS, ExportFormat, export_rows
+from molting.curate.exports import (
+    CAUTIONS,
+    DATASET_INFO,
+    FORMATS,
+    REASONS,
+    ExportFormat,
+    export_rows,
+)
 from molting.flow import curated, read_inputs
 
 
@@ -48,9 +55,5 @@ def run_export(
         console.print(f"  left out {count}: {REASONS[reason]}", markup=False)
     for reason, count in made.shortened.items():
         console.print(f"  {count} rows: {REASONS[reason]}", markup=False)
-    if made.skipped_by_llamafactory:
-        console.print(
-            f"  LLaMA-Factory will skip {made.skipped_by_llamafactory} of them: it reads only "
-            "rows in which user and assistant alternate and the assistant has the last word",
-            markup=False,
-        )
+    for reason, count in made.cautions.items():
+        console.print(f"  {count} rows: {CAUTIONS[reason]}", markup=False)

@@ -1,7 +1,9 @@
 """Conversations to files that other trainers load without edits. Nothing is lost silently.
 
 messages   {"messages": [{"role", "content"}, …]}              JSON Lines, or a JSON list (.json)
-sharegpt   {"conversations": [{"from", "value"}, …]}           likewise
+sharegpt   {"conversations": [{"from", "value"}, …]}           likewise; `from` is system, user or
+           assistant: TRL renames the keys and leaves the names, so that `human` and `gpt` would
+           reach the chat template as roles that no model knows
 alpaca     {"instruction", "input", "output", "history", "system"}, and the same once more as
            {"prompt", "completion"} for TRL, which knows no Alpaca
 parquet    the column `messages`
@@ -40,7 +42,13 @@ REASONS = {
     "blank_system": "its system turn, which is blank, was left out",
 }
 """What ShareGPT and Alpaca cannot hold (LLaMA-Factory skips such rows). A closed list."""
-_NAMES = {"user": "human", "assistant": "gpt", "system": "system"}
+CAUTIONS = {
+    "skipped_by_llamafactory": "LLaMA-Factory skips them: user and assistant do not alternate from "
+    "a user turn to an assistant turn",
+    "history_not_read": "Axolotl and Unsloth read no `history` in Alpaca rows, so these lose their "
+    "earlier turns there; export messages for them",
+}
+"""What a file holds and a trainer leaves out all the same. A closed list."""
 DATASET_INFO = "dataset_info.json"
 
 
@@ -54,8 +62,8 @@ class Exported(msgspec.Struct, frozen=True):
     """Rows that the format cannot hold, by reason (REASONS)."""
     shortened: Mapping[str, int]
     """Rows written without a turn that the format cannot hold, by reason."""
-    skipped_by_llamafactory: int
-    """Of the rows written, those that LLaMA-Factory's loader will skip."""
+    cautions: Mapping[str, int]
+    """Rows written that some trainer will not take whole, by reason (CAUTIONS)."""
 
 
 def held(
@@ -115,8 +123,8 @@ def export_rows(
         make = {"messages": message_row, "sharegpt": sharegpt_row, "alpaca": alpaca_row}[format]
         write_bytes(path, _json([make(row) for row in kept], path.suffix.lower() == ".json"))
     write_json(path.parent / DATASET_INFO, info)
-    skipped = sum(held(row, "sharegpt") != (row, ()) for row in kept)
-    return Exported(path.as_posix(), format, len(kept), dict(left_out), dict(shortened), skipped)
+    made = (path.as_posix(), format, len(kept), dict(left_out), dict(shortened))
+    return Exported(*made, _cautions(kept, format))
 
 
 def message_row(row: Conversation) -> dict[str, Any]:
@@ -124,7 +132,7 @@ def message_row(row: Conversation) -> dict[str, Any]:
 
 
 def sharegpt_row(row: Conversation) -> dict[str, Any]:
-    return {"conversations": [{"from": _NAMES[t.role], "value": t.text} for t in row.turns]}
+    return {"conversations": [{"from": t.role, "value": t.text} for t in row.turns]}
 
 
 def alpaca_row(row: Conversation) -> dict[str, Any]:
@@ -149,17 +157,26 @@ def dataset_entry(name: str, format: ExportFormat) -> dict[str, Any]:
         columns = {"prompt": "instruction", "query": "input", "response": "output",
                    "system": "system", "history": "history"}  # fmt: skip
         return {"file_name": name, "formatting": "alpaca", "columns": columns}
-    if format == "sharegpt":
-        key, tags = "conversations", ("from", "value", "human", "gpt", "system")
-    else:
-        key, tags = "messages", ("role", "content", "user", "assistant", "system")
-    names = ("role_tag", "content_tag", "user_tag", "assistant_tag", "system_tag")
+    listed = format == "sharegpt"
     return {
         "file_name": name,
         "formatting": "sharegpt",
-        "columns": {"messages": key},
-        "tags": dict(zip(names, tags, strict=True)),
+        "columns": {"messages": "conversations" if listed else "messages"},
+        "tags": {
+            "role_tag": "from" if listed else "role",
+            "content_tag": "value" if listed else "content",
+            "user_tag": "user",
+            "assistant_tag": "assistant",
+            "system_tag": "system",
+        },
     }
+
+
+def _cautions(rows: Sequence[Conversation], format: ExportFormat) -> dict[str, int]:
+    skipped = sum(held(row, "sharegpt") != (row, ()) for row in rows)
+    long = sum(len(row.replies) > 1 for row in rows) if format == "alpaca" else 0
+    counts = {"skipped_by_llamafactory": skipped, "history_not_read": long}
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def _refused(turns: Sequence[Turn]) -> str | None:
