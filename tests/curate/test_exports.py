@@ -38,12 +38,8 @@ def test_what_every_format_holds_comes_back_whole(format: ExportFormat, tmp_path
     rows = [WHOLE, talk((U, "Tea?"), (A, "Always.\n\nYes – “always” 🫖"))]
     path = tmp_path / NAMES[format]
     made = export_rows(rows, path, format)
-    assert (made.rows, made.left_out, made.shortened, made.skipped_by_llamafactory) == (
-        2,
-        {},
-        {},
-        0,
-    )
+    assert (made.rows, made.left_out, made.shortened) == (2, {}, {})
+    assert made.cautions == ({"history_not_read": 1} if format == "alpaca" else {})
     back = read_file(path)
     assert [c.turns for c in back.conversations] == [c.turns for c in rows]
     assert back.format == ("messages" if format == "parquet" else format)

@@ -185,5 +185,9 @@ def _tell(
     )
     for reason, count in sorted(dropped.items()):
         console.print(f"  left out {count}: {REASONS[reason]}", markup=False)
+    if card is not None:
+        console.print(
+            "  the card also says who it is: `molting new DIR --from CARD` takes both", markup=False
+        )
     name = made.persona or "PERSONA"
     console.print(f'next: molting new DIR --name "{name}" --from {target}', markup=False)
