@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,33 @@ def test_a_file_where_the_folder_should_be_is_told(chats: Path, molting: Any) ->
     done = molting("new", chats, "--name", "A")
     assert done.code == 2
     assert done.line == f"molting: {chats}: is a file; give a folder to make"
+
+
+CARD = Path(__file__).parent.parent / "data" / "chats" / "card.json"
+
+
+def test_a_character_card_is_a_persona_and_rows(tmp_path: Path, chats: Path, molting: Any) -> None:
+    done = molting("new", tmp_path / "p", "--from", CARD, "--from", chats, "--json")
+    assert done.code == 0, done.err
+    assert done.json["files"] == ["data/card.jsonl", "data/chats.jsonl"]
+    persona = open_project(tmp_path / "p").config.persona
+    assert persona.name == done.json["persona"] == "Old Finn"
+    assert persona.description.startswith("Old Finn keeps the lamp on the Rock.")
+    assert persona.voice_does == ("gruff", "dry", "fond of gulls")
+    assert persona.samples[1] == "Did I stutter, User?"
+    assert '"Always."' in (tmp_path / "p" / "data" / "card.jsonl").read_text()
+    # A name that is given goes first.
+    named = molting("new", tmp_path / "q", "--name", "Finn", "--from", CARD, "--json")
+    assert named.json["persona"] == "Finn"
+
+
+def test_two_cards_or_a_card_without_dialogue_are_told(tmp_path: Path, molting: Any) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(CARD.read_text())
+    done = molting("new", tmp_path / "p", "--from", CARD, "--from", other)
+    assert "two character cards; a project has one persona" in done.line
+    card = {"spec": "chara_card_v2", "data": {"name": "Finn", "first_mes": ""}}
+    other.write_text(json.dumps(card))
+    done = molting("new", tmp_path / "p", "--from", other)
+    assert "the card has no dialogue; bring chat rows with --from" in done.line
+    assert not (tmp_path / "p").exists()

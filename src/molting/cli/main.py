@@ -23,6 +23,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+corpus_app = typer.Typer(
+    help="Look into a corpus, compare two, hand its rows to other trainers.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(corpus_app, name="corpus")
+
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project's folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Settings = Annotated[
@@ -52,6 +59,36 @@ def new(
     from molting.cli.new import new_project
 
     new_project(folder, name, target, files or [], example, as_json)
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE…", help="Chat exports (files, folders, .zip), or a Hub data set's id."
+        ),
+    ],
+    name: Annotated[
+        str, typer.Option("--as", metavar="NAME", help="Which speaker is the persona.")
+    ] = "",
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="OUT.jsonl", help="Where to write (default: NAME.jsonl)."),
+    ] = None,
+    pause: Annotated[
+        float | None,
+        typer.Option("--pause", metavar="HOURS", help="A longer pause begins a new conversation."),
+    ] = None,
+    turns: Annotated[
+        int | None, typer.Option("--turns", metavar="N", help="Most turns of a conversation.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn chat exports into rows: WhatsApp, Telegram, Discord, Slack, scripts, character cards."""
+    from molting.cli.import_chats import run_import
+
+    run_import(files, name, to, pause, turns, as_json)
 
 
 @app.command()
@@ -159,6 +196,26 @@ def chat(
     from molting.cli.chat import run_chat
 
     run_chat(folder, number, base, system)
+
+
+@corpus_app.command("export")
+def corpus_export(
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write.")],
+    kind: Annotated[
+        str,
+        typer.Option("--format", metavar="FORMAT", help="messages, sharegpt, alpaca or parquet."),
+    ],
+    folder: Folder = HERE,
+    split: Annotated[
+        str, typer.Option("--split", help="train, validation, test, or all kept rows.")
+    ] = "train",
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Write the corpus for another trainer: TRL, Axolotl, LLaMA-Factory, Unsloth."""
+    from molting.cli.export_corpus import run_export
+
+    run_export(folder, to, kind, split, settings or [], as_json)
 
 
 def _version(value: bool) -> None:

@@ -43,6 +43,16 @@ class Data(_Section, frozen=True):
     ] = ()
 
 
+class Import(_Section, frozen=True):
+    """How a chat is cut into conversations. Flags of `molting import`, no keys of molting.toml."""
+
+    pause_hours: Annotated[
+        float,
+        Meta(gt=0, description="a longer pause begins a new conversation, where times are known"),
+    ] = 8.0
+    turns: Annotated[int, Meta(ge=2, description="most turns of a conversation")] = 20
+
+
 class Curate(_Section, frozen=True):
     """Which rows are kept."""
 

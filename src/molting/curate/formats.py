@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,8 @@ import msgspec
 
 from molting.core.conversation import Conversation, Role, Source, Turn
 from molting.core.errors import InputError
+from molting.curate.chats.discord import looks_like_messages
+from molting.curate.chats.record import storable
 from molting.curate.readers import read_rows
 
 Format = Literal["messages", "sharegpt", "alpaca", "pairs"]
@@ -24,7 +25,6 @@ _ROLES: dict[str, Role] = {
     "chatgpt": "assistant", "bing": "assistant", "bard": "assistant", "ai": "assistant",
 }  # fmt: skip
 _TOOL_ROLES = {"tool", "function", "function_call", "tool_call", "observation", "ipython"}
-_LONE = re.compile(r"[\ud800-\udfff]")
 _PROMPTS = ("prompt", "question", "input", "query", "user", "context")
 _REPLIES = ("response", "reply", "completion", "answer", "output", "assistant", "chosen")
 
@@ -42,6 +42,11 @@ def read_file(path: Path, shown: str | None = None, format: str = "auto") -> Rea
     """Read a chat file. `shown` is the path as messages and corpora may show it."""
     shown = shown or path.as_posix()
     rows = list(read_rows(path, shown))
+    return rows_to_file(rows, shown, format)
+
+
+def rows_to_file(rows: Sequence[tuple[int, Any]], shown: str, format: str = "auto") -> ReadFile:
+    """Raw rows, each with its line, as conversations."""
     if not rows:
         raise InputError("holds no rows", file=shown)
     kind: Format = detect(rows, shown) if format == "auto" else format  # type: ignore[assignment]
@@ -50,7 +55,7 @@ def read_file(path: Path, shown: str | None = None, format: str = "auto") -> Rea
     for line, row in rows:
         turns, skipped = _turns(row, kind, shown, line)
         tools += skipped
-        conversations.append(Conversation(_merge(turns), Source(shown, line)))
+        conversations.append(Conversation(merge_turns(turns), Source(shown, line)))
     if not any(c.replies for c in conversations):
         raise InputError(
             f"no assistant turn in any of its {len(rows)} rows (read as {kind}); "
@@ -63,13 +68,14 @@ def read_file(path: Path, shown: str | None = None, format: str = "auto") -> Rea
 
 def detect(rows: Sequence[tuple[int, Any]], shown: str) -> Format:
     """The format of most of the first rows; an error lists the keys when none fits."""
+    _refuse_chats(rows, shown)
     votes: dict[Format, int] = {}
     for line, row in rows[:50]:
         if not isinstance(row, dict):
             raise InputError(
                 f"a row must be an object, this one is {_kind(row)}", file=shown, line=line
             )
-        found = _format_of(row)
+        found = format_of(row)
         if found:
             votes[found] = votes.get(found, 0) + 1
     if not votes:
@@ -78,14 +84,31 @@ def detect(rows: Sequence[tuple[int, Any]], shown: str) -> Format:
         raise InputError(
             f"unknown format (keys: {keys}); Molting reads OpenAI `messages`, ShareGPT "
             "`conversations`, Alpaca `instruction`/`output`, and pairs such as "
-            "`prompt`/`response`",
+            "`prompt`/`response`; chat exports become rows with `molting import`",
             file=shown,
             line=line,
         )
     return max(votes, key=lambda name: votes[name])
 
 
-def _format_of(row: dict[str, Any]) -> Format | None:
+def _refuse_chats(rows: Sequence[tuple[int, Any]], shown: str) -> None:
+    """A chat export says who spoke, not who the persona is: that takes a person's word."""
+    from molting.curate.chats.reading import chat_in_json
+
+    values = [row for _, row in rows[:50]]
+    if len(rows) == 1 and isinstance(values[0], dict) and chat_in_json(values[0]):
+        kind = "a chat export"
+    elif not any(map(format_of, values)) and looks_like_messages(values):
+        kind = "a list of messages with an author"
+    else:
+        return
+    raise InputError(f"is {kind}; `molting import FILE --as NAME` makes rows of it", file=shown)
+
+
+def format_of(row: object) -> Format | None:
+    """The format of one row by its keys, or None."""
+    if not isinstance(row, dict):
+        return None
     if "messages" in row:
         return "messages"
     if "conversations" in row or "conversation" in row:
@@ -190,8 +213,7 @@ def _text(value: Any, key: str, shown: str, line: int) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        # JSON can spell half a surrogate pair; no file and no tokenizer can hold one.
-        return value.encode("utf-8", "replace").decode("utf-8") if _LONE.search(value) else value
+        return storable(value)
     if isinstance(value, list):
         # OpenAI's content parts; only text can be trained on.
         parts = [part.get("text") if isinstance(part, dict) else None for part in value]
@@ -203,7 +225,7 @@ def _text(value: Any, key: str, shown: str, line: int) -> str:
     raise InputError(f"`{key}` is {_kind(value)}, not text", file=shown, line=line)
 
 
-def _merge(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+def merge_turns(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     """Neighbouring turns of one role become one, as every chat template expects."""
     merged: list[Turn] = []
     for turn in turns:

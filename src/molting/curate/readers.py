@@ -1,4 +1,4 @@
-"""Files to raw rows: JSONL, JSON, CSV, Parquet. Every row keeps its line (or row number)."""
+"""Files to raw rows: JSONL, JSON, CSV, Parquet, Arrow. Every row keeps its line (or row number)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from molting.core.config import read_text_input
 from molting.core.errors import InputError
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 
 
 def read_rows(path: Path, shown: str) -> Iterator[tuple[int, Any]]:
@@ -25,11 +25,15 @@ def read_rows(path: Path, shown: str) -> Iterator[tuple[int, Any]]:
     if path.stat().st_size == 0:
         raise InputError("is empty", file=shown)
     suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        yield from _parquet(path, shown)
+    if suffix in (".parquet", ".arrow"):
+        yield from _columns(path, shown)
         return
     if suffix not in SUFFIXES:
-        raise InputError(f"unknown kind of file; Molting reads {', '.join(SUFFIXES)}", file=shown)
+        raise InputError(
+            f"unknown kind of file; Molting reads {', '.join(SUFFIXES)}; a chat export becomes "
+            "rows with `molting import FILE --as NAME`",
+            file=shown,
+        )
     text = read_text_input(path)
     if not text.strip():
         raise InputError("is empty", file=shown)
@@ -44,10 +48,11 @@ def read_rows(path: Path, shown: str) -> Iterator[tuple[int, Any]]:
 def _jsonl(text: str, shown: str) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield number, _decode(line, shown, number)
+            yield number, decode_json(line, shown, number)
 
 
-def _decode(text: str, shown: str, line: int) -> Any:
+def decode_json(text: str, shown: str, line: int) -> Any:
+    """A JSON value that begins at `line`, or one clear line."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -63,7 +68,7 @@ def _decode(text: str, shown: str, line: int) -> Any:
 
 def _json(text: str, shown: str) -> Iterator[tuple[int, Any]]:
     try:
-        whole = _decode(text, shown, 1)
+        whole = decode_json(text, shown, 1)
     except InputError as error:
         if "Extra data" not in str(error):
             raise
@@ -115,19 +120,35 @@ def _csv(text: str, shown: str, delimiter: str) -> Iterator[tuple[int, Any]]:
         raise InputError(f"not valid CSV: {error}", file=shown, line=reader.line_num) from None
 
 
-def _parquet(path: Path, shown: str) -> Iterator[tuple[int, Any]]:
+def _columns(path: Path, shown: str) -> Iterator[tuple[int, Any]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
+    kind = "Parquet" if path.suffix.lower() == ".parquet" else "Arrow"
     number = 0
     try:
-        file = pq.ParquetFile(path)
-        for batch in file.iter_batches():
+        for batch in _batches(path):
             for row in batch.to_pylist():
                 number += 1
                 yield number, row
     except (pa.ArrowException, OSError) as error:
         line = str(error).strip().splitlines()[0]
-        raise InputError(f"not a readable Parquet file: {line}", file=shown) from None
+        raise InputError(f"not a readable {kind} file: {line}", file=shown) from None
     if not number:
         raise InputError("is empty", file=shown)
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.suffix.lower() == ".parquet":
+        yield from pq.ParquetFile(path).iter_batches()
+        return
+    with pa.memory_map(str(path)) as source:
+        # `datasets` writes streams; other writers files, which begin with their name.
+        if source.read(6) == b"ARROW1":
+            reader = pa.ipc.open_file(source)
+            yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
+        else:
+            source.seek(0)
+            yield from pa.ipc.open_stream(source)

@@ -1,0 +1,1 @@
+"""Chat exports as people have them, one small file a format: who, when, text, where it stood."""
