@@ -79,14 +79,14 @@ class Project(msgspec.Struct, frozen=True):
         try:
             connection = sqlite3.connect(self.state / "project.db", timeout=30)
         except sqlite3.DatabaseError as error:
-            raise StorageError(f"{self.state / 'project.db'}: {error}") from None
+            raise _storage_error(self.state / "project.db", error) from None
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
             with connection:
                 yield connection
         except sqlite3.DatabaseError as error:
-            raise StorageError(f"{self.state / 'project.db'}: {error}") from None
+            raise _storage_error(self.state / "project.db", error) from None
         finally:
             connection.close()
 
@@ -136,6 +136,20 @@ class Project(msgspec.Struct, frozen=True):
     def manifest(self, number: int) -> dict[str, Any] | None:
         path = self.molt_folder(number) / MANIFEST
         return read_json(path) if path.exists() else None
+
+
+def _storage_error(path: Path, error: sqlite3.DatabaseError) -> StorageError:
+    """SQLite's own words, and for a full disk or a read-only folder the same as everywhere."""
+    # The low byte is the kind; the rest says where it happened.
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if kind == sqlite3.SQLITE_FULL:
+        return StorageError(
+            f"{path}: no space left on the disk; free some and run the same command again, "
+            "what was acknowledged is kept"
+        )
+    if kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return StorageError(f"{path}: cannot be written: {error}")
+    return StorageError(f"{path}: {error}")
 
 
 def open_project(folder: Path) -> Project:
