@@ -102,10 +102,23 @@ def curated(project: Project, inputs: Inputs, progress: Progress) -> Corpus:
     if review:
         told = ", ".join(f"{count} {action}" for action, count in review.items())
         progress.say(f"  decisions of reviewers that apply: {told}")
+    split = sum("disagreement" in row.verdict.evidence for row in corpus.rows)
+    if split:
+        progress.say(f"  reviewers disagree on {split} rows; `molting review --list` shows them")
     target = project.config.curate.target
     if target and splits["train"] < target:
         progress.say(f"  only {splits['train']} good rows for the target of {target}")
     return corpus
+
+
+def undecided(project: Project, inputs: Inputs, progress: Progress) -> Corpus:
+    """The corpus as it would be without any decision: found, or made for this once and not kept."""
+    rows, held_out = inputs.conversations, inputs.held_out_conversations
+    folder = project.corpora / corpus_id(rows, held_out, project.config).replace(":", "-")
+    if (folder / MANIFEST).exists():
+        return load_corpus(folder)
+    progress.say("looking at the rows as curation sees them …")
+    return curate(rows, held_out, project.config)
 
 
 def decided(project: Project) -> dict[str, Ruling]:

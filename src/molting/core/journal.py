@@ -21,7 +21,7 @@ import msgspec
 
 from molting.core.artifacts import read_json, storage_errors, write_json
 from molting.core.conversation import Turn, content_id
-from molting.core.errors import CheckFailed, StorageError, UsageError
+from molting.core.errors import CheckFailed, DamagedStore, StorageError, UsageError
 from molting.core.project import Project
 from molting.core.rulings import ACTIONS, Action, Decision, active
 
@@ -120,10 +120,10 @@ class Journal:
         return known
 
     def verify(self) -> Check:
-        """The whole check, SQLite's own included; raises nothing for what is wrong."""
+        """The whole check, SQLite's own included. Raises StorageError only where it cannot look."""
         try:
             return self._look(thorough=True)[1]
-        except StorageError as error:
+        except DamagedStore as error:
             return Check(None, False, None, str(error))
 
     def _look(self, *, thorough: bool) -> tuple[list[Decision], Check]:
@@ -190,7 +190,9 @@ def _check(known: Sequence[Decision], head: tuple[int, str] | None) -> Check:
         return Check(len(known), True, None if known else True)
     entries, last = head
     if entries > len(known):
-        return Check(len(known), True, False, f"{entries} entries were written, {len(known)} are left")
+        return Check(
+            len(known), True, False, f"{entries} entries were written, {len(known)} are left"
+        )
     if entries and known[entries - 1].id != last:
         return Check(len(known), True, False, f"entry {entries} is not the one that was written")
     return Check(len(known), True, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ import msgspec
 
 from molting.core.artifacts import MANIFEST, read_json, storage_errors
 from molting.core.config import Config, load_config
-from molting.core.errors import MoltingError, StorageError, UsageError
+from molting.core.errors import DamagedStore, MoltingError, StorageError, UsageError
 
 CONFIG_FILE = "molting.toml"
+_ROOM = 1 << 17
+"""Bytes that a full disk has less than."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS molts (
@@ -142,13 +145,17 @@ def _storage_error(path: Path, error: sqlite3.DatabaseError) -> StorageError:
     """SQLite's own words, and for a full disk or a read-only folder the same as everywhere."""
     # The low byte is the kind; the rest says where it happened.
     kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if kind == sqlite3.SQLITE_FULL:
+    # Even to read, SQLite needs a page beside the database; without room it speaks of I/O.
+    full = kind == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _ROOM
+    if full or kind == sqlite3.SQLITE_FULL:
         return StorageError(
             f"{path}: no space left on the disk; free some and run the same command again, "
             "what was acknowledged is kept"
         )
     if kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return StorageError(f"{path}: cannot be written: {error}")
+    if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DamagedStore(f"{path}: {error}")
     return StorageError(f"{path}: {error}")
 
 

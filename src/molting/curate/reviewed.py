@@ -53,8 +53,7 @@ def applied(rows: Iterable[Conversation], rulings: Rulings) -> list[tuple[str, b
 def counted(rows: Iterable[Conversation], rulings: Rulings) -> dict[str, int]:
     """How many rows were kept, edited and rejected by people: for the recipe."""
     found = Counter(
-        ("edit" if new else "keep") if kept else "reject"
-        for _, kept, new in applied(rows, rulings)
+        ("edit" if new else "keep") if kept else "reject" for _, kept, new in applied(rows, rulings)
     )
     return dict(sorted(found.items()))
 

@@ -1,0 +1,99 @@
+"""What a reviewer sees of a row."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from molting.core.conversation import Turn
+from molting.curate.filters import REASONS
+from molting.curate.review import CODES, Item, Mark
+from molting.curate.session import Session
+
+KEYS = "k keep  r reject  e edit  n note  u undo  s skip  ? help  q quit"
+_LINES_BESIDE = 16
+"""Lines of a screen that are not the conversation's."""
+
+
+def queue_table(session: Session) -> Table:
+    """The queue at a glance."""
+    table = Table("place", "row", "where", "now", "why", title=session.progress())
+    for place, item in enumerate(session.items, 1):
+        why = "; ".join(f"{why.code}: {why.text}" for why in item.why)
+        table.add_row(
+            str(place), item.conversation.id[3:11], escape(str(item.conversation.source)),
+            session.opinion(item).label or item.verdict.reason, why,
+        )  # fmt: skip
+    return table
+
+
+def show_row(console: Console, session: Session, item: Item, whole: bool) -> None:
+    """A row with its signals, its marks and why it is asked about; long ones cut unless `whole`."""
+    words = session.words(item)
+    opinion = session.opinion(item)
+    head = Text(session.progress(), style="bold")
+    head.append(f"   {session.reviewer}", style="dim")
+    console.print(head)
+    console.rule(style="dim")
+    verdict = item.verdict
+    state = f"kept for {item.split}" if verdict.kept else "rejected"
+    line = Text(f"{item.conversation.source}", style="cyan")
+    line.append(f"  {item.conversation.id[3:11]}", style="dim")
+    if item.copies > 1:
+        line.append(f"  {item.copies} rows with these words", style="dim")
+    line.append(f"  {state}: ", style="dim")
+    line.append(REASONS.get(verdict.reason, verdict.reason))
+    if opinion.label:
+        line.append(f"  (you: {opinion.label})", style="yellow")
+    console.print(line)
+    console.print()
+    same = words.turns == item.conversation.turns
+    limit = None if whole else max(4, console.height - _LINES_BESIDE - len(item.why))
+    neighbour = item.neighbour
+    shared = limit // 2 if limit and neighbour else limit
+    _turns(console, words.turns, item.marks if same else (), shared)
+    if neighbour:
+        console.print()
+        console.print(
+            f"nearest kept row: {neighbour.conversation.source}, similarity "
+            f"{neighbour.similarity:.2f}",
+            style="cyan", markup=False,
+        )  # fmt: skip
+        _turns(console, neighbour.conversation.turns, (), shared)
+    console.print()
+    for why in item.why:
+        told = Text("why  ", style="dim")
+        told.append(CODES[why.code], style="default")
+        told.append(f": {why.text}", style="dim")
+        console.print(told)
+    signals = "  ".join(f"{name} {value:.3g}" for name, value in item.signals.items())
+    if signals:
+        console.print(f"signals  {signals}", style="dim", markup=False)
+    for note in opinion.notes:
+        console.print(f"note  {note}", style="yellow", markup=False)
+    console.print(KEYS, style="bold", markup=False)
+
+
+def _turns(
+    console: Console, turns: tuple[Turn, ...], marks: tuple[Mark, ...], limit: int | None
+) -> None:
+    """Turns with their marks; of what does not fit, the last lines of each turn are left out."""
+    width = max(20, console.width - 11)
+    share = None if limit is None else max(2, limit // max(1, len(turns)))
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=9, style="dim")
+    grid.add_column(width=width)
+    for place, turn in enumerate(turns):
+        text = Text(turn.text, style="bold" if turn.role == "assistant" else "")
+        for mark in marks:
+            if mark.turn == place:
+                text.stylize("black on yellow", mark.start, mark.end)
+        lines = text.wrap(console, width)
+        if share is not None and len(lines) > share:
+            left = len(lines) - share
+            text = Text("\n").join(lines[:share])
+            text.append(f"\n… {left} more lines (v shows them)", style="dim not bold")
+        grid.add_row(turn.role, text)
+    console.print(grid)
