@@ -90,6 +90,9 @@ class Project(msgspec.Struct, frozen=True):
                 yield connection
         except sqlite3.DatabaseError as error:
             raise _storage_error(self.state / "project.db", error) from None
+        except UnicodeDecodeError:
+            # SQLite quotes the damaged text in its message, and Python cannot read that.
+            raise DamagedStore(f"{self.state / 'project.db'}: malformed text") from None
         finally:
             connection.close()
 

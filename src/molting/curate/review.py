@@ -338,7 +338,7 @@ def _repairable(rows: Sequence[Row]) -> Ranked:
                     (
                         share,
                         i,
-                        f"rejected for {mark.kind.replace('_', ' ')}, {share:.0%} of the turn",
+                        f"rejected for {mark.kind.replace('_', ' ')}, {max(share, 0.01):.0%} of the turn",
                     )
                 )
     return found

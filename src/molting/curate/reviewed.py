@@ -32,7 +32,6 @@ _CANNOT = {
     "in_held_out": _HELD_OUT,
     "same_prompt": _HELD_OUT,
     "exact_duplicate": "the same conversation is kept once",
-    "near_duplicate": "the same conversation is kept once",
 }
 """Why a keep did not help, by the reason that stands."""
 
@@ -84,12 +83,19 @@ class Reviewed:
         """Take back the duplicate verdicts of kept rows, except of a second copy of one that stays."""
         if not self.kept:
             return
-        stays = {_identity(row) for i, row in enumerate(self.rows) if i not in verdicts}
+        stays = {
+            _identity(row): row for i, row in reversed([*enumerate(self.rows)]) if i not in verdicts
+        }
         for i in sorted(self.kept & verdicts.keys()):
-            identity = _identity(self.rows[i])
-            if verdicts[i].reason.endswith("_duplicate") and identity not in stays:
+            if not verdicts[i].reason.endswith("_duplicate"):
+                continue
+            row = self.rows[i]
+            same = stays.setdefault(_identity(row), row)
+            if same is row:
                 self._over[i].append(verdicts.pop(i).reason)
-                stays.add(identity)
+            else:
+                twin = {"twin": same.id, "twin_source": str(same.source), "similarity": 1.0}
+                verdicts[i] = Verdict(row.id, False, "exact_duplicate", twin)
 
     def after_choice(
         self,
