@@ -90,7 +90,9 @@ def test_show_tells_a_version_and_a_row(grown: Path, molting: Any) -> None:
     assert row["messages"][-1]["content"] == "Clack, [shoreling]."
     assert row["original"][-1]["content"] != row["messages"][-1]["content"]
     assert row["words"] == edited["words"]
-    assert "[shoreling]" in molting("corpus", "show", "v2", grown, "--row", number).out
+    plain = molting("corpus", "show", "v2", grown, "--row", number).out
+    assert "action: edit" in plain
+    assert "{+Clack+}" in plain
     plain = molting("corpus", "show", "v1", grown, "--row", 1)
     assert plain.code == 0
     assert "assistant" in plain.out

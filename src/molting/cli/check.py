@@ -46,8 +46,9 @@ def run_check(
             config = apply_settings(project.config, settings)
             inputs = read_inputs(project, terminal)
             rows, held_out = inputs.conversations, inputs.held_out_conversations
+            decisions = decided(project)
             try:
-                corpus = curate(rows, held_out, config, decided(project))
+                corpus = curate(rows, held_out, config, decisions)
             except CheckFailed as error:
                 too_few = str(error)
         else:
