@@ -27,10 +27,12 @@ from molting.core.artifacts import (
 )
 from molting.core.config import Config, fingerprint
 from molting.core.conversation import Conversation
-from molting.core.corpus import Corpus, load_corpus, save_corpus
+from molting.core.corpus import Corpus, load_corpus, save_corpus, versions
 from molting.core.errors import CheckFailed, ConfigError
+from molting.core.journal import Journal
 from molting.core.progress import Progress
 from molting.core.project import CONFIG_FILE, Molt, Project
+from molting.core.rulings import Ruling, rulings
 from molting.curate.formats import ReadFile, read_file
 from molting.curate.pipeline import corpus_id, curate
 
@@ -75,15 +77,19 @@ def read_inputs(project: Project, progress: Progress) -> Inputs:
 
 
 def curated(project: Project, inputs: Inputs, progress: Progress) -> Corpus:
-    """Stage 2: the corpus of these rows and this configuration, made now or found."""
+    """Stage 2: the corpus of these rows, this configuration and people's decisions, made or found."""
     rows, held_out = inputs.conversations, inputs.held_out_conversations
-    folder = project.corpora / corpus_id(rows, held_out, project.config).replace(":", "-")
+    decisions = decided(project)
+    made_id = corpus_id(rows, held_out, project.config, decisions)
+    folder = project.corpora / made_id.replace(":", "-")
     sweep_temporary(project.corpora)
     if (folder / MANIFEST).exists():
         corpus = load_corpus(folder)
     else:
         progress.say("curating: noise, duplicates, leaks, split, selection …")
-        corpus = curate(rows, held_out, project.config)
+        corpus = curate(rows, held_out, project.config, decisions)
+        known = versions(project.corpora)
+        corpus = msgspec.structs.replace(corpus, parent=known[-1].id if known else None)
         save_corpus(corpus, project.corpora)
     summary = corpus.summary()
     splits = summary["splits"]
@@ -92,10 +98,32 @@ def curated(project: Project, inputs: Inputs, progress: Progress) -> Corpus:
         f"({splits['train']} to train, {splits['validation']} to stop early, {splits['test']} to test), "
         f"{summary['rows_in'] - summary['kept']} rejected"
     )
+    review = corpus.recipe.get("review")
+    if review:
+        told = ", ".join(f"{count} {action}" for action, count in review.items())
+        progress.say(f"  decisions of reviewers that apply: {told}")
+    split = sum("disagreement" in row.verdict.evidence for row in corpus.rows)
+    if split:
+        progress.say(f"  reviewers disagree on {split} rows; `molting review --list` shows them")
     target = project.config.curate.target
     if target and splits["train"] < target:
         progress.say(f"  only {splits['train']} good rows for the target of {target}")
     return corpus
+
+
+def undecided(project: Project, inputs: Inputs, progress: Progress) -> Corpus:
+    """The corpus as it would be without any decision: found, or made for this once and not kept."""
+    rows, held_out = inputs.conversations, inputs.held_out_conversations
+    folder = project.corpora / corpus_id(rows, held_out, project.config).replace(":", "-")
+    if (folder / MANIFEST).exists():
+        return load_corpus(folder)
+    progress.say("looking at the rows as curation sees them …")
+    return curate(rows, held_out, project.config)
+
+
+def decided(project: Project) -> dict[str, Ruling]:
+    """What reviewers say of rows, by content id; a damaged journal is an error, never ignored."""
+    return rulings(Journal(project).decisions())
 
 
 def trained(

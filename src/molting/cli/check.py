@@ -18,7 +18,8 @@ from molting.core.errors import CheckFailed, UsageError
 from molting.core.progress import Progress
 from molting.core.project import Project
 from molting.curate.estimate import Estimate, estimate
-from molting.curate.preflight import Finding, inspect, merge
+from molting.curate.preflight import Finding, inspect, merge, soften
+from molting.curate.reviewed import kept_by_person
 
 _SHOWN_ROWS = 6
 
@@ -40,14 +41,15 @@ def run_check(
     with Terminal() as terminal:
         if project:
             from molting.curate.pipeline import curate
-            from molting.flow import read_inputs
+            from molting.flow import decided, read_inputs
 
             config = apply_settings(project.config, settings)
             require_name(config)
             inputs = read_inputs(project, terminal)
             rows, held_out = inputs.conversations, inputs.held_out_conversations
+            decisions = decided(project)
             try:
-                corpus = curate(rows, held_out, config)
+                corpus = curate(rows, held_out, config, decisions)
             except CheckFailed as error:
                 too_few = str(error)
         else:
@@ -64,7 +66,7 @@ def run_check(
         found = inspect(rows, held_out, config, renderer, shape["context"])
         if corpus:
             after = inspect(training, corpus.split("test"), config, renderer, shape["context"])
-            found = merge(found, after)
+            found = merge(found, soften(after, kept_by_person(corpus)))
         expected = _estimate(training, corpus, config, renderer, shape)
     if too_few:
         found.insert(0, Finding("too_few_rows", "error", too_few, "add rows", (), 1))
@@ -97,6 +99,7 @@ def look_at_training(
     renderer, shape = _renderer(project.config, progress)
     training = corpus.split("train")
     found = inspect(training, corpus.split("test"), project.config, renderer, shape["context"])
+    found = soften(found, kept_by_person(corpus))
     return found, _estimate(training, corpus, project.config, renderer, shape)
 
 

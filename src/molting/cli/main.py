@@ -22,9 +22,8 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
 corpus_app = typer.Typer(
-    help="Look into a corpus, compare two, hand its rows to other trainers.",
+    help="Versions of the corpus: what there is, what changed; rows for other trainers.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -147,6 +146,74 @@ def curate(folder: Folder = HERE, settings: Settings = None, as_json: Json = Fal
     from molting.cli.stages import run_curate
 
     run_curate(folder, settings or [], as_json)
+
+
+@app.command()
+def review(
+    folder: Folder = HERE,
+    count: Annotated[
+        int | None, typer.Option("--count", min=1, help="How many rows the queue has.")
+    ] = None,
+    reviewer: Annotated[str | None, typer.Option("--reviewer", help="Who decides.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Ask about decided rows too.")] = False,
+    decide: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--decide", metavar="ID keep|reject|note|undo", help="Decide about one row."),
+    ] = None,
+    note: Annotated[str, typer.Option("--note", help="A note for --decide.")] = "",
+    listing: Annotated[bool, typer.Option("--list", help="List what was decided.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Is the journal whole and unchanged?")
+    ] = False,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option("--compare", metavar="A B", help="Do two reviewers agree? (Cohen's kappa)"),
+    ] = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Decide about the rows in doubt: keep, reject, edit, note, undo."""
+    from molting.cli.review import Options, run_review
+
+    run_review(
+        folder,
+        settings or [],
+        Options(count, reviewer, again, decide, note, listing, verify, compare, as_json),
+    )
+
+
+@corpus_app.command("log")
+def corpus_log(folder: Folder = HERE, as_json: Json = False) -> None:
+    """List the versions, newest first, and what each one's recipe changed."""
+    from molting.cli.corpus import run_log
+
+    run_log(folder, as_json)
+
+
+@corpus_app.command("diff")
+def corpus_diff(
+    one: Annotated[str, typer.Argument(metavar="A", help="A version: v1, or an id.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another version.")],
+    folder: Folder = HERE,
+    as_json: Json = False,
+) -> None:
+    """Show row by row what changed between two versions."""
+    from molting.cli.corpus import run_diff
+
+    run_diff(one, other, folder, as_json)
+
+
+@corpus_app.command("show")
+def corpus_show(
+    version: Annotated[str, typer.Argument(metavar="ID", help="A version: v1, or an id.")],
+    folder: Folder = HERE,
+    row: Annotated[int | None, typer.Option("--row", help="Show one row, from 1.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show a version, or one of its rows."""
+    from molting.cli.corpus import run_show
+
+    run_show(version, folder, row, as_json)
 
 
 @app.command()

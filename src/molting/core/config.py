@@ -74,6 +74,15 @@ class Curate(_Section, frozen=True):
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="seed of the split")] = 0
 
 
+class Review(_Section, frozen=True):
+    """Which rows a person is asked about (`molting review`)."""
+
+    rows: Annotated[Positive, Meta(description="length of the queue")] = 150
+    reviewer: Annotated[
+        str, Meta(min_length=1, description="who decides, where --reviewer does not say")
+    ] = "reviewer"
+
+
 class Split(_Section, frozen=True):
     """Rows held out by prompt and duplicate group, so that nothing leaks."""
 
@@ -166,6 +175,7 @@ class Config(_Section, frozen=True):
     persona: Persona = Persona()
     data: Data = Data()
     curate: Curate = Curate()
+    review: Review = Review()
     split: Split = Split()
     base: Base = Base()
     train: Train = Train()

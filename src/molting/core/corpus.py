@@ -2,11 +2,12 @@
 
 .molting/corpora/<id>/conversations.parquet    kept rows, each with its split
 .molting/corpora/<id>/rejected.parquet         every other row, with reason and evidence
-.molting/corpora/<id>/manifest.json            parent, recipe, counts; written last
+.molting/corpora/<id>/manifest.json            version, parent, recipe, counts; written last
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -70,11 +71,60 @@ class Corpus(msgspec.Struct, frozen=True):
         }
 
 
+class Version(msgspec.Struct, frozen=True):
+    """A corpus as the list of versions knows it: what its manifest says, without the rows."""
+
+    number: int
+    """1, 2, 3 … in the order in which the corpora of a project were made; shown as `v3`."""
+    id: str
+    parent: str | None
+    created: float | None
+    """Seconds since 1970; None for a corpus made before this was noted."""
+    recipe: dict[str, Any]
+    summary: dict[str, Any]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"v{self.number}"
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    id: str
+    parent: str | None
+    recipe: dict[str, Any]
+    summary: dict[str, Any]
+    version: int | None = None
+    created: float | None = None
+
+
+def versions(folder: Path) -> list[Version]:
+    """Every whole corpus under `folder`, oldest first. A number, once given, stays."""
+    found = []
+    for path in folder.glob(f"[!.]*/{MANIFEST}"):
+        try:
+            found.append((path, msgspec.json.decode(path.read_bytes(), type=_Manifest)))
+        except msgspec.DecodeError:
+            raise InputError(
+                "damaged; delete the corpus folder and curate again", file=path
+            ) from None
+    # Corpora from before versions had numbers came first; among them the older file is the older.
+    found.sort(key=lambda item: (item[1].version or 0, item[0].stat().st_mtime_ns, item[1].id))
+    return [
+        Version(m.version or place, m.id, m.parent, m.created, m.recipe, m.summary, path.parent)
+        for place, (path, m) in enumerate(found, 1)
+    ]
+
+
 def save_corpus(corpus: Corpus, folder: Path) -> Path:
-    """Write under `folder/<id>`; an existing whole corpus of that id is left as it is."""
+    """Write under `folder/<id>`; an existing whole corpus of that id is left as it is.
+
+    The corpus gets the next version number; call it under the project's lock.
+    """
     target = folder / corpus.id.replace(":", "-")
     if (target / MANIFEST).exists():
         return target
+    known = versions(folder)
     with atomic_folder(target) as temporary:
         _write_rows(temporary / "conversations.parquet", corpus, kept=True)
         _write_rows(temporary / "rejected.parquet", corpus, kept=False)
@@ -82,6 +132,8 @@ def save_corpus(corpus: Corpus, folder: Path) -> Path:
             temporary / MANIFEST,
             {
                 "id": corpus.id,
+                "version": known[-1].number + 1 if known else 1,
+                "created": time.time(),
                 "parent": corpus.parent,
                 "recipe": corpus.recipe,
                 "summary": corpus.summary(),

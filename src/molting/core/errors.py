@@ -8,6 +8,7 @@ MoltingError                exit code
 ├── CheckFailed             1   the data or the result fails a check
 ├── Interrupted             130 stopped by Ctrl-C or SIGTERM; what was done is kept
 └── StorageError            2   the disk is full or cannot be written
+    └── DamagedStore        2   a database is there, but is none any more
 """
 
 from __future__ import annotations
@@ -62,3 +63,7 @@ class Interrupted(MoltingError):
 
 class StorageError(MoltingError):
     """Writing failed: disk full, read-only, no permission."""
+
+
+class DamagedStore(StorageError):
+    """A database file is damaged: SQLite cannot make sense of it."""

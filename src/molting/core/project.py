@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import msgspec
 
 from molting.core.artifacts import MANIFEST, read_json, storage_errors
 from molting.core.config import Config, load_config
-from molting.core.errors import MoltingError, StorageError, UsageError
+from molting.core.errors import DamagedStore, MoltingError, StorageError, UsageError
 
 CONFIG_FILE = "molting.toml"
+_ROOM = 1 << 17
+"""Bytes that a full disk has less than."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS molts (
@@ -80,14 +83,17 @@ class Project(msgspec.Struct, frozen=True):
         try:
             connection = sqlite3.connect(self.state / "project.db", timeout=30)
         except sqlite3.DatabaseError as error:
-            raise StorageError(f"{self.state / 'project.db'}: {error}") from None
+            raise _storage_error(self.state / "project.db", error) from None
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.executescript(_SCHEMA)
             with connection:
                 yield connection
         except sqlite3.DatabaseError as error:
-            raise StorageError(f"{self.state / 'project.db'}: {error}") from None
+            raise _storage_error(self.state / "project.db", error) from None
+        except UnicodeDecodeError:
+            # SQLite quotes the damaged text in its message, and Python cannot read that.
+            raise DamagedStore(f"{self.state / 'project.db'}: malformed text") from None
         finally:
             connection.close()
 
@@ -137,6 +143,24 @@ class Project(msgspec.Struct, frozen=True):
     def manifest(self, number: int) -> dict[str, Any] | None:
         path = self.molt_folder(number) / MANIFEST
         return read_json(path) if path.exists() else None
+
+
+def _storage_error(path: Path, error: sqlite3.DatabaseError) -> StorageError:
+    """SQLite's own words, and for a full disk or a read-only folder the same as everywhere."""
+    # The low byte is the kind; the rest says where it happened.
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    # Even to read, SQLite needs a page beside the database; without room it speaks of I/O.
+    full = kind == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _ROOM
+    if full or kind == sqlite3.SQLITE_FULL:
+        return StorageError(
+            f"{path}: no space left on the disk; free some and run the same command again, "
+            "what was acknowledged is kept"
+        )
+    if kind in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return StorageError(f"{path}: cannot be written: {error}")
+    if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DamagedStore(f"{path}: {error}")
+    return StorageError(f"{path}: {error}")
 
 
 def open_project(folder: Path) -> Project:

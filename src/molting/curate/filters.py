@@ -22,6 +22,7 @@ REASONS = {
     "tool_output": "a reply is the output of a tool",
     "cut_off": "a reply breaks off in mid-sentence",
     "secret": "holds a secret or personal data",
+    "rejected_by_reviewer": "was rejected by a person (`molting review`)",
     "exact_duplicate": "says the same as another row",
     "near_duplicate": "says nearly the same as another row",
     "in_held_out": "its prompt or reply stands in the held-out rows",

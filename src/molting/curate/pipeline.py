@@ -1,10 +1,14 @@
 """Curation and split, top to bottom: every row that came in leaves with one verdict.
 
 noise → duplicates → leaks into the held-out rows → split by group → the best N
+
+What people decided about rows (curate.reviewed) comes in after each of these steps.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -16,39 +20,52 @@ from molting.core.corpus import Corpus, Row, SplitName
 from molting.core.errors import CheckFailed
 from molting.curate.filters import filter_rows
 from molting.curate.grouping import duplicate_pairs, leak_groups, leaks, prompt_key
+from molting.curate.reviewed import Reviewed, Rulings, applied, counted
 from molting.curate.selection import Score, score_rows, select
 from molting.signals.duplicates import groups
 
 MINIMUM_ROWS = 12
 """Fewer usable rows cannot be split into training, validation and test."""
-_VERSION = 3
+_VERSION = 4
 
 
 def corpus_id(
-    conversations: Sequence[Conversation], held_out: Sequence[Conversation], config: Config
+    conversations: Sequence[Conversation],
+    held_out: Sequence[Conversation],
+    config: Config,
+    decisions: Rulings | None = None,
 ) -> str:
-    """The id a corpus made from these rows and this configuration will have."""
+    """The id a corpus made from these rows, this configuration and these decisions will have."""
+    changes = applied([*conversations, *held_out], decisions or {})
     return fingerprint(
         "corpus", _VERSION,
         [(c.id, str(c.source)) for c in conversations],
         [(c.id, str(c.source)) for c in held_out],
-        config.curate, config.split,
+        config.curate, config.split, *([changes] if changes else []),
     )  # fmt: skip
 
 
 def curate(
-    conversations: Sequence[Conversation], held_out: Sequence[Conversation], config: Config
+    conversations: Sequence[Conversation],
+    held_out: Sequence[Conversation],
+    config: Config,
+    decisions: Rulings | None = None,
 ) -> Corpus:
     """A new corpus. Raises CheckFailed when too few rows are left to train and measure."""
-    rows = list(conversations)
+    decisions = decisions or {}
+    reviewed = Reviewed(conversations, decisions)
+    rows = reviewed.rows
     splits: dict[int, SplitName] = {}
-    verdicts = {i: verdict for i, verdict in enumerate(filter_rows(rows, config.curate)) if verdict}
+    verdicts = reviewed.after_noise(filter_rows(rows, config.curate))
 
     left = [i for i in range(len(rows)) if i not in verdicts]
     scores = dict(zip(left, score_rows([rows[i] for i in left], config.curate.seed), strict=True))
     _reject_duplicates(rows, left, scores, config, verdicts)
+    reviewed.after_duplicates(verdicts)
 
-    test_from_file, test_verdicts = _held_out_rows(held_out, config)
+    reviewed_held_out = Reviewed(held_out, decisions)
+    held_out = reviewed_held_out.rows
+    test_from_file, test_verdicts = _held_out_rows(reviewed_held_out, config)
     left = [i for i in left if i not in verdicts]
     usable_test = [c for c, v in zip(held_out, test_verdicts, strict=True) if v.kept]
     for leak in leaks([rows[i] for i in left], usable_test, config.curate.near_threshold):
@@ -80,8 +97,10 @@ def curate(
         zip(left, leak_groups([rows[i] for i in left], config.curate.near_threshold), strict=True)
     )
     _split(rows, left, group, config, verdicts, splits, own_test=not test_from_file)
-    _choose(rows, [i for i in left if i not in splits and i not in verdicts], group, scores, config,
-            verdicts, splits)  # fmt: skip
+    pool = [i for i in left if i not in splits and i not in verdicts]
+    _choose(rows, pool, group, scores, config, verdicts, splits)
+    reviewed.after_choice(pool, verdicts, splits)
+    reviewed.explain(verdicts)
 
     made = [Row(row, verdicts[i], splits.get(i), group.get(i)) for i, row in enumerate(rows)]
     made += [
@@ -91,8 +110,12 @@ def curate(
     recipe = {
         "curate": msgspec.to_builtins(config.curate),
         "split": msgspec.to_builtins(config.split),
+        "files": dict(Counter(row.source.file for row in rows)),
+        "held_out": dict(Counter(row.source.file for row in held_out)),
+        "review": counted([*conversations, *reviewed_held_out.originals], decisions),
     }
-    return Corpus(corpus_id(conversations, held_out, config), tuple(made), recipe)
+    made_id = corpus_id(conversations, reviewed_held_out.originals, config, decisions)
+    return Corpus(made_id, tuple(made), recipe)
 
 
 def _reject_duplicates(
@@ -137,25 +160,27 @@ def _reject_duplicates(
             verdicts[left[place]] = Verdict(row.id, False, reason, evidence)
 
 
-def _held_out_rows(held_out: Sequence[Conversation], config: Config) -> tuple[bool, list[Verdict]]:
+def _held_out_rows(reviewed: Reviewed, config: Config) -> tuple[bool, list[Verdict]]:
     """Verdicts for rows of `data.held_out`: noise goes, and one row a prompt stays."""
-    verdicts: list[Verdict] = []
+    held_out = reviewed.rows
+    verdicts = reviewed.after_noise(filter_rows(held_out, config.curate))
     seen: dict[str, Conversation] = {}
-    for row, noisy in zip(held_out, filter_rows(held_out, config.curate), strict=True):
+    for i, row in enumerate(held_out):
         key = prompt_key(row)
-        if noisy:
-            verdicts.append(noisy)
-        elif key in seen:
-            verdicts.append(Verdict(row.id, False, "same_prompt", {"twin": seen[key].id}))
+        if i in verdicts:
+            continue
+        if key in seen:
+            verdicts[i] = Verdict(row.id, False, "same_prompt", {"twin": seen[key].id})
         else:
             seen[key] = row
-            verdicts.append(Verdict(row.id, True, "held_out"))
+            verdicts[i] = Verdict(row.id, True, "held_out")
     if held_out and len(seen) < 4:
         raise CheckFailed(
             f"data.held_out: only {len(seen)} of {len(held_out)} rows can be used; "
             "at least 4 are needed (or leave data.held_out out: rows are then held out for you)"
         )
-    return bool(held_out), verdicts
+    reviewed.explain(verdicts)
+    return bool(held_out), [verdicts[i] for i in range(len(held_out))]
 
 
 def _split(
@@ -190,8 +215,11 @@ def _split(
             + " and ".join(f"{n} for {name}" for name, n in wanted)
             + "; lower split.validation_rows or split.test_rows, or add rows"
         )
-    order = [sorted(members)[int(k)] for k in
-             np.random.default_rng(config.curate.seed).permutation(len(members))]  # fmt: skip
+    # By the content of the prompts, not by a draw of places: when a row comes or goes, every other
+    # group keeps its side, so that two versions of a corpus are measured on the same prompts.
+    order = sorted(
+        members, key=lambda root: _draw(config.curate.seed, [rows[i] for i in members[root]])
+    )
     counts: dict[str, int] = {}
     for root in order:
         name = next((name for name, n in wanted if counts.get(name, 0) < n), None)
@@ -223,6 +251,14 @@ def _split(
             + " and ".join(f"{n} for {name}" for name, n in wanted)
             + " and train on the rest; add rows with other prompts"
         )
+
+
+def _draw(seed: int, group: Sequence[Conversation]) -> str:
+    """A group's place in the drawing of held-out groups: random in the seed, fixed in its prompts."""
+    return min(
+        hashlib.blake2b(f"{seed}\n{prompt_key(row)}".encode(), digest_size=8).hexdigest()
+        for row in group
+    )
 
 
 def _choose(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import msgspec
@@ -99,9 +99,24 @@ def merge(files: Sequence[Finding], training: Sequence[Finding]) -> list[Finding
         else:
             left = 1
         chosen = later if later is not None and not later.rows else finding
+        if later is not None:
+            chosen = msgspec.structs.replace(chosen, severity=later.severity)
         merged.append(msgspec.structs.replace(chosen, rows=finding.rows, remaining=left))
     merged += [msgspec.structs.replace(f, remaining=len(f.rows) or 1) for f in after.values()]
     return merged
+
+
+def soften(found: Sequence[Finding], kept_by_person: Collection[str]) -> list[Finding]:
+    """Noise and duplicates become notes where a person has kept every row concerned (`file:line`)."""
+    theirs = {*REASONS, "foreign_template_tokens"}
+    return [
+        msgspec.structs.replace(
+            finding, severity="note", message=f"{finding.message} (kept by a reviewer)"
+        )
+        if finding.code in theirs and finding.rows and {*finding.rows} <= {*kept_by_person}
+        else finding
+        for finding in found
+    ]
 
 
 def _finding(
