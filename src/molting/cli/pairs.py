@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_ENCODER = "minilm"
 _HEADERS = {
     ("left", "right"), ("text1", "text2"), ("text_1", "text_2"), ("text_a", "text_b"),
-    ("a", "b"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"),
+    ("sentence1", "sentence2"), ("sentence_1", "sentence_2"),
     ("question1", "question2"), ("first", "second"),
 }  # fmt: skip
 

@@ -70,10 +70,15 @@ class FakeEncoder:
 
         rows = np.zeros((len(texts), self.width), np.float32)
         for i, text in enumerate(texts):
-            padded = f" {' '.join(text.lower().split())} ".encode()
+            padded = f" {' '.join(text.lower().split())} ".encode("utf-8", "replace")
             for k in range(len(padded) - 2):
                 rows[i, zlib.crc32(padded[k : k + 3]) % self.width] += 1.0
         return unit(rows)
+
+
+def whole(texts: Sequence[str]) -> list[str]:
+    """The texts with lone surrogates (half an emoji) replaced: tokenizers take only whole text."""
+    return [t if t.isascii() else t.encode("utf-8", "replace").decode() for t in texts]
 
 
 def unit(rows: Any) -> Rows:

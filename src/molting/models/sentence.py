@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from molting.core.artifacts import file_hash, read_json
 from molting.core.errors import ModelNotFound
-from molting.models.encoders import Rows, module_names, unit
+from molting.models.encoders import Rows, module_names, unit, whole
 from molting.models.fetch import one_line
 from molting.models.machine import choose_dtype
 from molting.models.quiet import quiet
@@ -110,7 +110,7 @@ class TransformerEncoder:
         import torch
 
         device = next(self.model.parameters()).device
-        encoded = self.tokenizer.encode_batch_fast(list(texts))
+        encoded = self.tokenizer.encode_batch_fast(whole(texts))
         order = sorted(
             (i for i in range(len(texts)) if encoded[i].ids), key=lambda i: len(encoded[i].ids)
         )

@@ -16,7 +16,7 @@ from typing import Any
 
 from molting.core.artifacts import file_hash, write_json
 from molting.core.errors import ModelNotFound
-from molting.models.encoders import Rows, unit
+from molting.models.encoders import Rows, unit, whole
 from molting.models.fetch import one_line
 from molting.models.sentence import TransformerEncoder, read_tokenizer
 from molting.models.vocabulary import token_weights
@@ -80,7 +80,7 @@ class StaticEncoder:
         rows = np.zeros((len(texts), self.table.shape[1]), np.float32)
         for start in range(0, len(texts), _CHUNK):
             encoded = self.tokenizer.encode_batch_fast(
-                list(texts[start : start + _CHUNK]), add_special_tokens=False
+                whole(texts[start : start + _CHUNK]), add_special_tokens=False
             )
             ids = [item.ids for item in encoded]
             bounds = np.cumsum([0, *map(len, ids)])

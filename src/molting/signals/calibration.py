@@ -134,9 +134,7 @@ def _closest(encoder: Encoder) -> list[tuple[str, str]]:
 
     texts = list(dict.fromkeys(wording.background()))
     rows = encoder.encode(texts)
-    every = np.arange(len(texts))
-    left, right = np.repeat(every, len(texts)), np.tile(every, len(texts))
-    letters = wording.Wording(texts).letters(left, right).reshape(len(texts), len(texts))
+    letters = wording.Wording(texts).all_letters()
     found: dict[tuple[int, int], None] = {}
     for alike in (rows @ rows.T, letters):
         closeness = np.array(alike, float)
