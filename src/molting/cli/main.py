@@ -130,11 +130,28 @@ def duplicates(
         list[Path] | None, typer.Argument(metavar="[DIR|FILE…]", help="A project, or chat files.")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", min=0.05, max=1, help="Jaccard similarity.")
+        float | None,
+        typer.Option(
+            "--threshold", min=0.05, max=1, help="Jaccard similarity; with --pairs: probability."
+        ),
     ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", metavar="FILE.tsv", help="Score these text pairs instead."),
+    ] = None,
+    encoder: Annotated[
+        str,
+        typer.Option("--encoder", help="With --pairs: minilm, static, trainee, folder or Hub id."),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """List exact and near duplicates in groups, with every pair and its similarity."""
+    from molting.cli.pairs import refuse_both, run_pairs
+
+    refuse_both(pairs, encoder)
+    if pairs is not None:
+        run_pairs(pairs, encoder, threshold, as_json, paths[0] if paths else HERE)
+        return
     from molting.cli.duplicates import run_duplicates
 
     run_duplicates(paths or [HERE], threshold, as_json)

@@ -1,4 +1,4 @@
-"""A content-addressed store of small values: generated replies, log-probabilities.
+"""A content-addressed store of small values: generated replies, log-probabilities, embeddings.
 
 The key is a hash of everything the value depends on (weights, adapter, prompt tokens, sampling),
 so an entry is never stale. Each value carries its own checksum; a damaged one is a miss and is
@@ -23,6 +23,10 @@ CREATE TABLE IF NOT EXISTS entries (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, check_sum BLOB NOT NULL
 );
 """
+
+
+_AT_ONCE = 500
+"""Keys in one query; SQLite takes at least 999 variables."""
 
 
 def key_of(*parts: Any) -> str:
@@ -63,35 +67,40 @@ class Memory:
 
     def get(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values that are here and whole; damaged ones are dropped."""
+        return {key: msgspec.json.decode(raw) for key, raw in self.get_bytes(keys).items()}
+
+    def get_bytes(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """As `get`, for what `put_bytes` has put."""
         try:
-            return self._whole(keys)
+            return self._whole(list(keys))
         except sqlite3.OperationalError as error:
             raise StorageError(f"{self.path}: {error}") from None
         except sqlite3.DatabaseError:
             self._replace()
             return {}
 
-    def _whole(self, keys: Iterable[str]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key in keys:
-            row = self._db.execute(
-                "SELECT value, check_sum FROM entries WHERE key = ?", (key,)
-            ).fetchone()
-            if row is None:
-                continue
-            value, check = row
-            if _check(key, value) != check:
-                with self._db:
-                    self._db.execute("DELETE FROM entries WHERE key = ?", (key,))
-                continue
-            found[key] = msgspec.json.decode(value)
+    def _whole(self, keys: list[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        damaged: list[tuple[str]] = []
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT key, value, check_sum FROM entries WHERE key IN ({marks})"
+            for key, value, check in self._db.execute(query, some):
+                if _check(key, value) == check:
+                    found[key] = value
+                else:
+                    damaged.append((key,))
+        if damaged:
+            with self._db:
+                self._db.executemany("DELETE FROM entries WHERE key = ?", damaged)
         return found
 
     def put(self, values: Mapping[str, Any]) -> None:
-        rows = []
-        for key, value in values.items():
-            raw = msgspec.json.encode(value)
-            rows.append((key, raw, _check(key, raw)))
+        self.put_bytes({key: msgspec.json.encode(value) for key, value in values.items()})
+
+    def put_bytes(self, values: Mapping[str, bytes]) -> None:
+        rows = [(key, raw, _check(key, raw)) for key, raw in values.items()]
         try:
             try:
                 self._insert(rows)

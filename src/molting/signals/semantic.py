@@ -1,0 +1,245 @@
+"""Do two texts say the same? A cosine, the letters, the words and what contradicts, in one score.
+
+Cosine alone is no duplicate finder: "open" and "closed" lie closer than most paraphrases. Here
+it is one of several signals, and a logistic regression over texts written for it
+(`molting/data/pairs.jsonl`, fitted by `molting.signals.calibration`) turns them into a probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from molting.memory.embeddings import Remembered, remembered_values
+from molting.models.encoders import Encoder, TokenEncoder
+from molting.signals import wording
+from molting.signals.duplicates import Pair
+from molting.signals.neighbours import close_pairs
+from molting.signals.text import fold
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+else:
+    Array = Any
+
+THRESHOLD = 0.8
+"""From here on a pair is called a semantic duplicate."""
+FLOOR = 0.3
+"""Pairs below this are not worth keeping: nobody sets a threshold there."""
+CANDIDATES = 8
+"""Closest rows by cosine that are looked at for each row."""
+_TEXTS_AT_ONCE = 8192
+_PAIRS_AT_ONCE = 512
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """Logistic regression over `feature_names`: weights, offset, and where cosines may be cut."""
+
+    weights: tuple[float, ...]
+    offset: float
+    cosine_floor: float
+    """Below this cosine hardly any pair says the same; the search looks no further down."""
+
+
+def pair_scores(left_texts: Sequence[str], right_texts: Sequence[str], encoder: Encoder) -> Array:
+    """Probability, 0 to 1, that the texts of each pair say the same; shape (len(left_texts),).
+
+    Symmetric: swapping the two sides changes nothing. Rarity is taken from the texts at hand and
+    from everyday text that ships. Texts that fold alike score 1, an empty text scores 0.
+    """
+    texts = list(dict.fromkeys([*left_texts, *right_texts]))
+    place = {text: i for i, text in enumerate(texts)}
+    import numpy as np
+
+    left = np.array([place[text] for text in left_texts], np.int64)
+    right = np.array([place[text] for text in right_texts], np.int64)
+    return score_places(texts, left, right, encoder)
+
+
+def semantic_pairs(
+    texts: Sequence[str],
+    encoder: Encoder,
+    threshold: float = THRESHOLD,
+    candidates: int = CANDIDATES,
+) -> list[Pair]:
+    """Pairs of different texts that say the same, sorted; `similarity` is the probability.
+
+    Texts that fold alike are one text here, the first: exact pairs are `exact_pairs`' business.
+    Each text is compared with its `candidates` closest by cosine. Ask with `FLOOR` and keep what
+    comes, and any higher threshold is a filter (`at_least`), not another search.
+    """
+    import numpy as np
+
+    first: dict[str, int] = {}
+    for i, text in enumerate(texts):
+        if folded := fold(text):
+            first.setdefault(folded, i)
+    places = np.array(list(first.values()), np.int64)
+    if len(places) < 2:
+        return []
+    kept = [texts[i] for i in places]
+    rows = encoder.encode(kept)
+    left, right, cosine = close_pairs(rows, calibration_of(encoder).cosine_floor, candidates)
+    scores = score_places(kept, left, right, encoder, cosine)
+    found = np.nonzero(scores >= threshold)[0]
+    return sorted(
+        Pair(*sorted((int(places[left[k]]), int(places[right[k]]))), float(scores[k]))
+        for k in found
+    )
+
+
+def at_least(pairs: Sequence[Pair], threshold: float) -> list[Pair]:
+    """What is left of kept pairs at a higher threshold."""
+    return [pair for pair in pairs if pair.similarity >= threshold]
+
+
+def score_places(
+    texts: Sequence[str],
+    left: Array,
+    right: Array,
+    encoder: Encoder,
+    cosine: Array | None = None,
+) -> Array:
+    """As `pair_scores`, for places in `texts`, all different."""
+    import numpy as np
+
+    if not len(left):
+        return np.zeros(0)
+    known = calibration_of(encoder)
+    used, inverse = np.unique(np.concatenate([left, right]), return_inverse=True)
+    some = [texts[i] for i in used]
+    a, b = inverse[: len(left)], inverse[len(left) :]
+    values = features(some, a, b, encoder, cosine)
+    scores = 1.0 / (1.0 + np.exp(-(values @ np.array(known.weights) + known.offset)))
+    folded = [fold(text) for text in some]
+    same = np.array([folded[i] == folded[j] for i, j in zip(a, b, strict=True)], bool)
+    empty = np.array([not text for text in folded], bool)
+    scores[same] = 1.0
+    scores[empty[a] | empty[b]] = 0.0
+    result: Array = scores
+    return result
+
+
+def feature_names(encoder: Encoder) -> tuple[str, ...]:
+    """The columns of `features` for this encoder."""
+    return ("cosine", *(("tokens",) if _token_encoder(encoder) else ()), *wording.NAMES)
+
+
+def features(
+    texts: Sequence[str],
+    left: Array,
+    right: Array,
+    encoder: Encoder,
+    cosine: Array | None = None,
+) -> Array:
+    """Shape (pairs, len(feature_names(encoder)))."""
+    import numpy as np
+
+    worded = wording.Wording(texts).features(left, right)
+    tokens = _token_encoder(encoder)
+    if tokens is None:
+        if cosine is None:
+            rows = encoder.encode(texts)
+            cosine = (rows[left] * rows[right]).sum(1)
+        return np.concatenate([cosine[:, None], worded], 1)
+    if isinstance(encoder, Remembered):
+        pairs = [tuple(sorted((texts[i], texts[j]))) for i, j in zip(left, right, strict=True)]
+        both = remembered_values(
+            encoder.memory,
+            ("pair-1", encoder.id),
+            pairs,
+            2,
+            lambda missing: _both(texts, left[missing], right[missing], tokens),
+        )
+    else:
+        both = _both(texts, left, right, tokens)
+    return np.concatenate([both, worded], 1)
+
+
+def calibration_of(encoder: Encoder) -> Calibration:
+    """The fitted one of a known encoder; for any other it is fitted now, on the same texts."""
+    from molting.signals.calibration import calibrate
+
+    return calibrate(encoder)
+
+
+def _token_encoder(encoder: Encoder) -> TokenEncoder | None:
+    inner = encoder.encoder if isinstance(encoder, Remembered) else encoder
+    return inner if isinstance(inner, TokenEncoder) else None
+
+
+def _both(texts: Sequence[str], left: Array, right: Array, encoder: TokenEncoder) -> Array:
+    """(cosine, token alignment) of each pair, shape (pairs, 2); each text passes once in general.
+
+    Pairs are taken in slices of at most `_TEXTS_AT_ONCE` texts, which bounds the memory.
+    """
+    import numpy as np
+
+    found = np.zeros((len(left), 2))
+    start = 0
+    while start < len(left):
+        needed: dict[int, int] = {}
+        stop = start
+        while stop < len(left) and len(needed) < _TEXTS_AT_ONCE:
+            needed.setdefault(int(left[stop]), len(needed))
+            needed.setdefault(int(right[stop]), len(needed))
+            stop += 1
+        rows, states, weights = encoder.encode_tokens([texts[i] for i in needed])
+        a = np.array([needed[int(i)] for i in left[start:stop]])
+        b = np.array([needed[int(i)] for i in right[start:stop]])
+        found[start:stop, 0] = (rows[a] * rows[b]).sum(1)
+        found[start:stop, 1] = _aligned(states, [_mild(w) for w in weights], a, b)
+        start = stop
+    return found
+
+
+def _mild(weights: Array) -> Array:
+    """SIF weights with a ten times larger constant: every-day words count for something."""
+    import numpy as np
+
+    return weights / np.maximum(weights + (1.0 - weights) / 10.0, 1e-6)
+
+
+def _aligned(states: Sequence[Array], weights: Sequence[Array], left: Array, right: Array) -> Array:
+    """Each token's best match on the other side, both ways, as an F1 (BERTScore, Zhang 2020)."""
+    import numpy as np
+
+    lengths = np.array([len(item) for item in states])
+    order = np.argsort(lengths[left] * 1000 + lengths[right], kind="stable")
+    found = np.zeros(len(left))
+    for start in range(0, len(order), _PAIRS_AT_ONCE):
+        block = order[start : start + _PAIRS_AT_ONCE]
+        side_L, weight_L = _padded(states, weights, left[block])
+        side_R, weight_R = _padded(states, weights, right[block])
+        cosine_BLR = side_L @ side_R.swapaxes(1, 2)
+        cosine_BLR += np.where(weight_R > 0, 0.0, -2.0)[:, None, :]
+        best_L = cosine_BLR.max(2)
+        cosine_BLR += np.where(weight_L > 0, 0.0, -2.0)[:, :, None]
+        best_R = cosine_BLR.max(1)
+        recall = (best_L * weight_L).sum(1) / np.maximum(weight_L.sum(1), 1e-12)
+        precision = (best_R * weight_R).sum(1) / np.maximum(weight_R.sum(1), 1e-12)
+        total = precision + recall
+        found[block] = np.where(
+            (total > 1e-6) & (weight_L.sum(1) > 0) & (weight_R.sum(1) > 0),
+            2 * precision * recall / np.maximum(total, 1e-6),
+            0.0,
+        )
+    return found
+
+
+def _padded(
+    states: Sequence[Array], weights: Sequence[Array], places: Array
+) -> tuple[Array, Array]:
+    import numpy as np
+
+    longest = max(1, max(len(states[i]) for i in places))
+    side = np.zeros((len(places), longest, states[places[0]].shape[1]), np.float32)
+    weight = np.zeros((len(places), longest), np.float32)
+    for k, i in enumerate(places):
+        side[k, : len(states[i])] = states[i]
+        weight[k, : len(states[i])] = weights[i]
+    return side, weight

@@ -1,0 +1,300 @@
+"""How alike two texts are by their letters, words, numbers and negations; no encoder.
+
+Everything is a sparse matrix over all texts at once, so that a million pairs cost seconds.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from molting.signals.text import fold, words
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[np.float64]]
+else:
+    Array = Any
+
+NAMES = ("letters", "contained", "numbers", "negation", "opposite")
+_BITS = 18
+_BUCKETS = 1 << _BITS
+_SIZES = (2, 3, 4)
+_BLOCK = 2048
+_NEGATIONS = frozenset(
+    [
+        "no",
+        "not",
+        "never",
+        "none",
+        "nobody",
+        "nothing",
+        "neither",
+        "nor",
+        "nowhere",
+        "without",
+        "cannot",
+        "can't",
+        "cant",
+        "won't",
+        "wont",
+        "don't",
+        "dont",
+        "doesn't",
+        "doesnt",
+        "didn't",
+        "didnt",
+        "isn't",
+        "isnt",
+        "aren't",
+        "arent",
+        "wasn't",
+        "wasnt",
+        "weren't",
+        "werent",
+        "haven't",
+        "havent",
+        "hasn't",
+        "hasnt",
+        "hadn't",
+        "hadnt",
+        "shouldn't",
+        "wouldn't",
+        "couldn't",
+        "mustn't",
+        "needn't",
+        "ain't",
+        "refuse",
+        "refuses",
+        "refused",
+        "deny",
+        "denies",
+        "denied",
+    ]
+)
+_NUMBERS = {
+    word: str(value)
+    for value, word in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+        ]
+    )
+}
+_OPPOSITES = """
+/
+always/never all/none everyone/nobody everybody/nobody open/close opens/closes
+open/closed opened/closed more/less more/fewer most/least best/worst better/worse
+good/bad love/hate like/dislike like/hate loves/hates buy/sell bought/sold win/lose
+wins/loses won/lost rise/fall rises/falls rose/fell up/down raise/lower raise/cut
+increase/decrease increases/decreases accept/refuse accept/reject accepts/rejects
+allow/ban allowed/banned allow/forbid allowed/forbidden start/stop starts/stops
+begin/end before/after with/without first/last early/late hot/cold warm/cold wet/dry
+big/small large/small high/low long/short old/new young/old fast/slow full/empty
+safe/dangerous easy/hard easy/difficult cheap/expensive clean/dirty true/false
+right/wrong correct/wrong guilty/innocent alive/dead happy/sad success/failure
+success/disaster remember/forget remembered/forgot on/off inside/outside same/different
+possible/impossible agree/disagree healthy/ill push/pull give/take gave/took
+boiling/freezing summer/winter morning/evening day/night useful/useless free/closed
+awake/asleep join/leave arrive/leave create/cut quiet/noisy strong/weak
+"""
+
+
+@functools.cache
+def background() -> tuple[str, ...]:
+    """Everyday chat text that ships: what rare words are measured against when few are at hand."""
+    texts: list[str] = []
+    for name in ("neutral.jsonl", "contrast.jsonl"):
+        raw = resources.files("molting.data").joinpath(name).read_bytes()
+        for row in msgspec.json.Decoder().decode_lines(raw):
+            texts += [row["prompt"], row["reply"]]
+    return tuple(texts)
+
+
+class _Background(NamedTuple):
+    documents: int
+    letters: Any
+    """How many documents have each n-gram, shape (_BUCKETS,)."""
+    words: dict[str, int]
+
+
+@functools.cache
+def _background() -> _Background:
+    import numpy as np
+
+    folded = [fold(text) for text in background()]
+    letters = np.bincount(_letter_counts(folded).indices, minlength=_BUCKETS)
+    counts = Counter(word for text in folded for word in set(words(text)))
+    return _Background(len(folded), letters, dict(counts))
+
+
+class Wording:
+    """The texts as sparse matrices; `features` compares pairs of them."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        import numpy as np
+        from scipy.sparse import csr_array
+
+        known = _background()
+        folded = [fold(text) for text in texts]
+        documents = len(texts) + known.documents
+        letters = _letter_counts(folded)
+        seen = np.bincount(letters.indices, minlength=_BUCKETS) + known.letters
+        rarity = _rarity(seen, documents).astype(np.float32)
+        letters.data = (1.0 + np.log(letters.data)) * rarity[letters.indices]
+        rows = np.repeat(np.arange(len(texts)), np.diff(letters.indptr))
+        lengths = np.sqrt(np.bincount(rows, letters.data**2, minlength=len(texts)))
+        letters.data /= np.maximum(lengths, 1e-12).astype(np.float32)[rows]
+        self._letters = letters
+
+        spoken = [words(text) for text in folded]
+        vocabulary: dict[str, int] = {}
+        self._said = _indicator(spoken, vocabulary)
+        seen = np.bincount(self._said.indices, minlength=len(vocabulary))
+        seen = seen + np.array([known.words.get(word, 0) for word in vocabulary], np.int64)
+        self._words = self._said.copy()
+        self._words.data = _rarity(seen, documents)[self._words.indices]
+        self._total = self._words.sum(1)
+        self._numbers = _indicator([_numbers(w) for w in spoken], {})
+        self._many = self._numbers.sum(1)
+        self._negated = np.array([any(w in _NEGATIONS for w in text) for text in spoken], bool)
+        opposites = [tuple(pair.split("/")) for pair in _OPPOSITES.split()]
+        ends = [
+            (vocabulary[a], vocabulary[b])
+            for a, b in opposites
+            if a in vocabulary and b in vocabulary
+        ]
+        ends += [(b, a) for a, b in ends]
+        size = self._said.shape[1]
+        at = tuple(np.array(ends, np.int64).reshape(-1, 2).T)
+        self._opposite = csr_array((np.ones(len(ends)), at), shape=(size, size))
+
+    def all_letters(self) -> Array:
+        """`letters` of every text with every other, shape (texts, texts)."""
+        found: Array = (self._letters @ self._letters.T).toarray()
+        return found
+
+    def letters(self, left: Array, right: Array) -> Array:
+        """Cosine of the TF-IDF weighted character n-grams of each pair."""
+        found: Array = self._letters[left].multiply(self._letters[right]).sum(1)
+        return found
+
+    def features(self, left: Array, right: Array) -> Array:
+        """Shape (pairs, len(NAMES)), for places `left` and `right` in the texts.
+
+        letters: square root of the cosine of TF-IDF weighted character n-grams.
+        contained: share of the words, by rarity, of the shorter text that the longer one has.
+        numbers: both texts have a number that the other has not.
+        negation: one is negated and the other is not, by how much the words agree otherwise.
+        opposite: one has a word, the other its opposite, in the same way.
+        """
+        import numpy as np
+
+        # In slices that stay in the processor's cache: more than twice as fast, and bounded.
+        blocks = [
+            self._features(left[start : start + _BLOCK], right[start : start + _BLOCK])
+            for start in range(0, len(left), _BLOCK)
+        ]
+        return np.concatenate(blocks) if blocks else np.zeros((0, len(NAMES)))
+
+    def _features(self, left: Array, right: Array) -> Array:
+        import numpy as np
+
+        letters = self.letters(left, right)
+        shared_words = self._words[left].minimum(self._words[right]).sum(1)
+        shorter = np.minimum(self._total[left], self._total[right])
+        longer = np.maximum(self._total[left], self._total[right])
+        contained = shared_words / np.maximum(shorter, 1e-12)
+        agree = shared_words / np.maximum(longer, 1e-12)
+        shared = self._numbers[left].multiply(self._numbers[right]).sum(1)
+        numbers = (self._many[left] > shared) & (self._many[right] > shared)
+        negation = self._negated[left] != self._negated[right]
+        both = self._said[left].multiply(self._said[right])
+        only_left, only_right = self._said[left] - both, self._said[right] - both
+        opposite = (only_left @ self._opposite).multiply(only_right).sum(1) > 0
+        return np.stack(
+            [
+                np.sqrt(np.clip(letters, 0.0, 1.0)),
+                np.clip(contained, 0.0, 1.0),
+                numbers.astype(float),
+                negation * agree,
+                opposite * agree,
+            ],
+            axis=1,
+        )
+
+
+def _letter_counts(folded: Sequence[str]) -> Any:
+    """Hashed counts of byte n-grams, shape (len(folded), _BUCKETS)."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    # A space at both ends: never empty, and the beginning of a word is a letter of its own.
+    data = [
+        np.frombuffer(f" {text} ".encode("utf-8", "replace"), np.uint8).astype(np.uint32)
+        for text in folded
+    ]
+    lengths = np.array([len(item) for item in data])
+    flat = np.concatenate(data) if data else np.zeros(0, np.uint32)
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(flat))
+    codes, whole = [], []
+    code = np.zeros(len(flat), np.uint32)
+    for size in range(1, max(_SIZES) + 1):
+        moved = np.zeros_like(flat)
+        moved[: len(flat) - size + 1] = flat[size - 1 :]
+        code = (code * np.uint32(0x01000193)) ^ (moved * np.uint32(0x9E3779B1))
+        if size in _SIZES:
+            mixed = (code ^ (code >> np.uint32(15))) * np.uint32(0x85EBCA6B)
+            codes.append(mixed >> np.uint32(32 - _BITS))
+            whole.append(left >= size)
+    # Position by position, so that the n-grams of a text stay together.
+    kept = np.stack(whole, 1)
+    columns = np.stack(codes, 1)[kept].astype(np.int32)
+    totals = np.add.reduceat(kept.sum(1), np.cumsum(lengths) - lengths) if data else []
+    bounds = np.concatenate([[0], np.cumsum(totals)]).astype(np.int32)
+    counts = csr_array(
+        (np.ones(len(columns), np.float32), columns, bounds), shape=(len(data), _BUCKETS)
+    )
+    counts.sum_duplicates()
+    return counts
+
+
+def _indicator(lists: Sequence[Sequence[str]], vocabulary: dict[str, int]) -> Any:
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    bounds, flat = [0], []
+    for items in lists:
+        flat += [vocabulary.setdefault(item, len(vocabulary)) for item in dict.fromkeys(items)]
+        bounds.append(len(flat))
+    shape = (len(lists), max(len(vocabulary), 1))
+    return csr_array((np.ones(len(flat)), np.array(flat, np.int64), bounds), shape=shape)
+
+
+def _rarity(seen: Any, documents: int) -> Any:
+    """Smoothed inverse document frequency."""
+    import numpy as np
+
+    return np.log((documents + 1) / (seen + 1)) + 1.0
+
+
+def _numbers(said: Sequence[str]) -> list[str]:
+    found = [_NUMBERS.get(word, word) for word in said]
+    return [word for word in found if word[0].isdigit()]
