@@ -65,6 +65,12 @@ def over_used(
 ) -> list[OverUse]:
     """Every phrase beyond its budget, the most frequent first; a phrase is named once."""
     spoken = [tuple(words(reply)) for reply in replies]
+    # A reply that was copied says its phrases once.
+    seen: set[tuple[str, ...]] = set()
+    for i, said in enumerate(spoken):
+        if said in seen:
+            spoken[i] = ()
+        seen.add(said)
     asked = [f" {' '.join(words(prompt))} " for prompt in prompts]
     found: list[OverUse] = []
     for where in _PLACES:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from molting.core.conversation import Conversation
 from molting.signals.catch_phrases import PhraseBudget, over_used
-from molting.signals.chat_structure import Chat, Kind, KindFinding, read_chats, structures
+from molting.signals.chat_structure import Chat, Kind, KindFinding, Run, read_chats, structures
 from molting.signals.duplicates import groups, near_pairs
 from molting.signals.gist import Gist, contradiction, gist, likeness, says_something, stands_alone
 from molting.signals.text import fold
@@ -86,26 +86,34 @@ def _exchanges(chats: Sequence[Chat]) -> list[_Exchange]:
     found = []
     for chat in chats:
         before: list[int] = []
-        last: list[Gist] = []
+        asked: Run | None = None
         for run in chat.runs:
             if run.role == "user":
-                if not run.gist.phatic or not before:
-                    before.append(run.number)
-                last.append(run.gist)
-                continue
-            asked = last[-1] if last else gist("")
-            if last and not asked.content and len(last) > 1:
                 # "Why?" asks about what was said before it.
-                asked = last[-2]
-            prompt = chat.last_user(run.turn)
-            found.append(_Exchange(chat.row, run.turn, asked, prompt, tuple(before), run.text))
-            if not (run.gist.phatic or asked.phatic):
-                before.append(run.number)
+                if asked is None or run.gist.content or run.gist.phatic:
+                    asked = run
+                prompt = run
+            elif asked is not None:
+                context = (*before, prompt.number)
+                found.append(
+                    _Exchange(chat.row, run.turn, asked.gist, prompt.text, context, run.text)
+                )
+                if not prompt.gist.phatic:
+                    before.append(prompt.number)
+                if not run.gist.phatic:
+                    before.append(run.number)
     return found
 
 
 def _same_replies(exchanges: Sequence[_Exchange], alike: Alike | None) -> list[KindFinding]:
-    said = [e for e in exchanges if e.asked.key and says_something(gist(e.reply))]
+    # A reply that only repeats its prompt ("correct this sentence: …") is no answer to copy.
+    said = [
+        e
+        for e in exchanges
+        if e.asked.key
+        and says_something(gist(e.reply))
+        and not set(gist(e.reply).content) <= set(gist(e.prompt).content)
+    ]
     texts: dict[str, int] = {}
     of = [texts.setdefault(fold(e.reply), len(texts)) for e in said]
     numbers = [gist(text).numbers for text in texts]

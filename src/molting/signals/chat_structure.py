@@ -78,9 +78,6 @@ class Chat:
     def numbers(self) -> tuple[int, ...]:
         return tuple(run.number for run in self.runs)
 
-    def last_user(self, turn: int) -> str:
-        return next((r.text for r in reversed(self.runs) if r.role == "user" and r.turn < turn), "")
-
 
 def read_chats(conversations: Sequence[Conversation]) -> list[Chat]:
     """Conversations with their messages numbered: nearly the same message, the same number."""

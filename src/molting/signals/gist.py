@@ -44,7 +44,7 @@ class Gist:
     numbers: frozenset[str]
     persons: tuple[str, ...]
     asks: str
-    """`what`, `why`, …, `many` and other quantities, `yes_no`, or empty for a statement."""
+    """`what`, `why`, …, `many` and other quantities, `which` of two, `yes_no`; empty: nothing."""
     polarity: str
     """`yes`, `no` or empty: how an answer begins."""
     invites: bool
@@ -119,6 +119,10 @@ def likeness(left: Gist, right: Gist) -> float:
     if not ours and not theirs:
         return 1.0 if left.asks == right.asks else 0.0
     shared = _shared(ours, theirs)
+    fewest = min(len(ours), len(theirs))
+    if fewest >= 2 and shared == fewest:
+        # One asks what the other asks, and more.
+        return 1.0
     return shared / (len(ours) + len(theirs) - shared)
 
 
@@ -142,7 +146,8 @@ def says_something(reply: Gist) -> bool:
     """Whether a reply holds enough to be out of place under another prompt."""
     if reply.phatic:
         return False
-    carrying = [word for word in reply.content if word not in word_lists().phatic_words]
+    lists = word_lists()
+    carrying = [word for word in reply.content if word not in lists.phatic_words | lists.stock]
     return len(carrying) >= 3 or (len(carrying) >= 1 and len(reply.key.split()) >= 7)
 
 
@@ -158,28 +163,34 @@ def contradiction(prompt: Gist, left: Gist, right: Gist) -> str | None:
         return None
     # A long prompt holds its answer ("which of these words …"); a short one is only echoed.
     echo = set(prompt.content) if len(prompt.content) <= _SHORT_PROMPT else set()
+    if prompt.asks == "which":
+        echo = set()
     ours, theirs = set(left.content) - echo, set(right.content) - echo
     fewest = min(len(ours), len(theirs))
     overlap = _shared(ours, theirs) / fewest if fewest else None
     alike = overlap is not None and overlap >= 0.5
-    if prompt.asks == "yes_no":
-        mine, other = _stance(prompt, left), _stance(prompt, right)
-        if mine and other:
-            return "yes_no" if mine != other else None
     asked = set(prompt.content)
     sizes = len(left.content), len(right.content)
-    plain = bool(prompt.asks) and len(prompt.content) <= 2 * _SHORT_PROMPT
+    short = len(prompt.content) <= 2 * _SHORT_PROMPT
+    plain = bool(prompt.asks) and short
     brief = plain and max(sizes) <= _BRIEF
     turned = (left.negated & set(right.content) - right.negated) | (
         right.negated & set(left.content) - left.negated
     )
-    if brief and turned and (alike or turned & asked):
+    closed = prompt.asks == "yes_no"
+    if closed and left.polarity and right.polarity:
+        return "yes_no" if left.polarity != right.polarity else None
+    if brief and turned and (closed or alike or turned & asked):
         return "negation"
+    if closed:
+        mine, other = _stance(prompt, left), _stance(prompt, right)
+        if mine and other:
+            return "yes_no" if mine != other else None
     if brief and _opposed(set(left.content) - left.negated, set(right.content) - right.negated):
         return "opposite"
     if left.numbers and right.numbers:
         apart = left.numbers.isdisjoint(right.numbers)
-        if apart and (alike or prompt.asks in _QUANTITIES or prompt.asks == "when"):
+        if apart and short and (alike or prompt.asks in _QUANTITIES or prompt.asks == "when"):
             return "numbers"
         if not apart:
             return None
@@ -198,7 +209,8 @@ def _asks(words: Sequence[str]) -> str:
         if word in ("what", "which", "who", "whose", "where", "when", "why"):
             return {"which": "what", "whose": "who"}.get(word, word)
         if i == 0 and word in AUXILIARY:
-            return "yes_no"
+            # "Sun or shade?" is answered by a choice, not by yes.
+            return "which" if "or" in words else "yes_no"
     # What was a "tell me …" before its manners went asks too.
     return "what" if words and words[0] in ("your", "explain", "name") else ""
 
@@ -227,7 +239,7 @@ def _stance(prompt: Gist, reply: Gist) -> str:
     asked = set(prompt.content)
     if asked & reply.negated:
         return "no"
-    return "yes" if asked & set(reply.content) else ""
+    return "yes" if asked & set(reply.content) and not reply.negated else ""
 
 
 def _negated(said: Sequence[str]) -> frozenset[str]:

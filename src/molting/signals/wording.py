@@ -199,6 +199,7 @@ class WordLists:
     requests: frozenset[str]
     phatic_whole: frozenset[str]
     phatic_words: frozenset[str]
+    stock: frozenset[str]
     yes: frozenset[str]
     no: frozenset[str]
     agreeing_no: tuple[str, ...]
@@ -240,6 +241,7 @@ def word_lists() -> WordLists:
         requests=frozenset(manners["requests"].split()),
         phatic_whole=frozenset(phrases(phatic["whole"])),
         phatic_words=frozenset(phatic["words"].split()),
+        stock=frozenset(stem(word) for word in phatic["stock"].split()),
         yes=frozenset(answers["yes"].split()),
         no=frozenset(answers["no"].split()),
         agreeing_no=tuple(phrases(answers["yes_all_the_same"])),
