@@ -18,7 +18,7 @@ from molting.core.conversation import Conversation, Source, Turn
 from molting.signals.chat_kinds import Kind, KindFinding, find_kinds
 
 CASES = Path("tests/data")
-FILES = {"first": "chat_kinds_first.jsonl", "second": "chat_kinds_second.jsonl"}
+FILES = {name: f"chat_kinds_{name}.jsonl" for name in ("first", "second", "third")}
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _ROLES: dict[str, Any] = {"s": "system", "u": "user", "a": "assistant"}
 
@@ -118,7 +118,7 @@ def main() -> int:
     }
     for name, cases in sets.items():
         counts, wrong = tally(cases, find_kinds)
-        print(f"{name} half: {len(cases)} cases")
+        print(f"{name} set: {len(cases)} cases")
         for kind, count in counts.items():
             print(
                 f"  {kind:24} recall {_share(count.recall)}  precision {_share(count.precision)}"

@@ -23,7 +23,15 @@ from molting.core.conversation import Conversation
 from molting.signals.catch_phrases import PhraseBudget, over_used
 from molting.signals.chat_structure import Chat, Kind, KindFinding, Run, read_chats, structures
 from molting.signals.duplicates import groups, near_pairs
-from molting.signals.gist import Gist, contradiction, gist, likeness, says_something, stands_alone
+from molting.signals.gist import (
+    Gist,
+    contradiction,
+    gist,
+    likeness,
+    one_subject,
+    says_something,
+    stands_alone,
+)
 from molting.signals.text import fold
 
 __all__ = ["Alike", "Kind", "KindFinding", "find_kinds"]
@@ -148,7 +156,7 @@ def _same_replies(exchanges: Sequence[_Exchange], alike: Alike | None) -> list[K
 
 
 def _clearly_apart(left: _Exchange, right: _Exchange, alike: Alike | None) -> bool:
-    if likeness(left.asked, right.asked) >= PROMPTS_APART:
+    if likeness(left.asked, right.asked) >= PROMPTS_APART or one_subject(left.asked, right.asked):
         return False
     return alike is None or alike([(left.prompt, right.prompt)])[0] < ALIKE_ENOUGH
 

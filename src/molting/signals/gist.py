@@ -70,8 +70,8 @@ def gist(text: str) -> Gist:
         elif word not in lists.function and word not in lists.negations and not is_number(word):
             content.append(concept(word))
     asks = _asks(plain)
-    if "age" not in content and "how" in spoken and "old" in spoken:
-        asks = "what"
+    if "age" in content and asks in ("what", "how"):
+        asks = "old"
     return Gist(
         key=" ".join(plain),
         content=tuple(content),
@@ -116,14 +116,27 @@ def likeness(left: Gist, right: Gist) -> float:
     if left.phatic or right.phatic:
         return 0.0
     ours, theirs = set(left.content), set(right.content)
+    same_question = left.asks == right.asks or not left.asks or not right.asks
     if not ours and not theirs:
-        return 1.0 if left.asks == right.asks else 0.0
+        return 1.0 if same_question else 0.0
     shared = _shared(ours, theirs)
     fewest = min(len(ours), len(theirs))
     if fewest >= 2 and shared == fewest:
         # One asks what the other asks, and more.
         return 1.0
     return shared / (len(ours) + len(theirs) - shared)
+
+
+def one_subject(left: Gist, right: Gist) -> bool:
+    """Whether two prompts ask the same kind of question about the same thing, in whatever words."""
+    kinds = {left.asks, right.asks}
+    if len(kinds) > 1 and not kinds <= {"how", "what", ""}:
+        return False
+    lists = word_lists()
+    return any(
+        word not in lists.general and word not in lists.phatic_words
+        for word in set(left.content) & set(right.content)
+    )
 
 
 def nearly_same(left: Gist, right: Gist) -> bool:
@@ -148,13 +161,13 @@ def says_something(reply: Gist) -> bool:
         return False
     lists = word_lists()
     carrying = [word for word in reply.content if word not in lists.phatic_words | lists.stock]
-    return len(carrying) >= 3 or (len(carrying) >= 1 and len(reply.key.split()) >= 7)
+    return len(carrying) >= 3 or (len(carrying) >= 2 and len(reply.key.split()) >= 7)
 
 
 def contradiction(prompt: Gist, left: Gist, right: Gist) -> str | None:
     """Why two replies to one prompt do not say the same, or None where they may.
 
-    `yes_no`, `negation`, `opposite` and `numbers` are contradictions; `little_in_common` is two
+    `yes_no`, `choice`, `negation`, `opposite` and `numbers` are contradictions; `little_in_common` is two
     answers that share nothing, where the prompt asks for a fact.
     """
     if prompt.phatic or prompt.invites or left.key == right.key:
@@ -174,6 +187,10 @@ def contradiction(prompt: Gist, left: Gist, right: Gist) -> str | None:
     short = len(prompt.content) <= 2 * _SHORT_PROMPT
     plain = bool(prompt.asks) and short
     brief = plain and max(sizes) <= _BRIEF
+    if prompt.asks == "which":
+        mine, other = (_first(reply.content, prompt.content) for reply in (left, right))
+        if mine and other:
+            return "choice" if mine != other else None
     turned = (left.negated & set(right.content) - right.negated) | (
         right.negated & set(left.content) - left.negated
     )
@@ -211,8 +228,10 @@ def _asks(words: Sequence[str]) -> str:
         if i == 0 and word in AUXILIARY:
             # "Sun or shade?" is answered by a choice, not by yes.
             return "which" if "or" in words else "yes_no"
+    if "or" in words and len(words) <= 5:
+        return "which"
     # What was a "tell me …" before its manners went asks too.
-    return "what" if words and words[0] in ("your", "explain", "name") else ""
+    return "what" if words and words[0] in ("your", "name") else ""
 
 
 def _polarity(said: Sequence[str]) -> str:
@@ -229,7 +248,13 @@ def _polarity(said: Sequence[str]) -> str:
         return "no" if "not" in first[:3] else "yes"
     if set(first[:4]) & lists.no:
         return "no"
-    return "yes" if first and first[0] in lists.yes else ""
+    # "I do." agrees; "I do the dishes" does not.
+    echoed = len(first) == 2 and first[0] in lists.persons.keys() | {"it"} and first[1] in AUXILIARY
+    return "yes" if echoed or (first and first[0] in lists.yes) else ""
+
+
+def _first(said: Sequence[str], options: Sequence[str]) -> str:
+    return next((word for word in said if word in options), "")
 
 
 def _stance(prompt: Gist, reply: Gist) -> str:
@@ -280,7 +305,8 @@ def _phatic(said: Sequence[str], plain: Sequence[str]) -> bool:
     if " ".join(plain) in lists.phatic_whole or " ".join(words) in lists.phatic_whole:
         return True
     quiet = lists.phatic_words | lists.function | lists.persons.keys()
-    asking = {"who", "what", "where", "when", "why", "which"} & set(words)
+    # "Tell me about yourself" is a question, for all its empty words.
+    asking = {"about", "who", "what", "where", "when", "why", "which"} & set(words)
     return not asking and all(word in quiet for word in words)
 
 

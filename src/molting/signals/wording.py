@@ -200,6 +200,7 @@ class WordLists:
     phatic_whole: frozenset[str]
     phatic_words: frozenset[str]
     stock: frozenset[str]
+    general: frozenset[str]
     yes: frozenset[str]
     no: frozenset[str]
     agreeing_no: tuple[str, ...]
@@ -241,7 +242,8 @@ def word_lists() -> WordLists:
         requests=frozenset(manners["requests"].split()),
         phatic_whole=frozenset(phrases(phatic["whole"])),
         phatic_words=frozenset(phatic["words"].split()),
-        stock=frozenset(stem(word) for word in phatic["stock"].split()),
+        stock=frozenset(concepts.get(stem(w), stem(w)) for w in phatic["stock"].split()),
+        general=frozenset(concepts.get(stem(w), stem(w)) for w in raw["general"].split()),
         yes=frozenset(answers["yes"].split()),
         no=frozenset(answers["no"].split()),
         agreeing_no=tuple(phrases(answers["yes_all_the_same"])),
