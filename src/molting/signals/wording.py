@@ -275,5 +275,5 @@ def _open(tokens: list[str]) -> list[str]:
         elif tail == "s":
             found += [head, "is"] if head in _PRONOUN_IS else [head]
         else:
-            found += [part for part in (head, tail) if part]
-    return found
+            found += [head, tail]
+    return [word for word in found if word]
