@@ -158,11 +158,26 @@ def duplicates(
 
 
 @app.command()
-def curate(folder: Folder = HERE, settings: Settings = None, as_json: Json = False) -> None:
+def curate(
+    folder: Folder = HERE,
+    target: Annotated[
+        int | None, typer.Option("--target", help="How many rows to train on.")
+    ] = None,
+    selector: Annotated[
+        str, typer.Option("--selector", help="quality, facility, random or longest.")
+    ] = "",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say of rows why they were taken or left out.")
+    ] = False,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
     """Make a corpus: why each row stayed or went."""
     from molting.cli.stages import run_curate
 
-    run_curate(folder, settings or [], as_json)
+    chosen = [f"curate.target={target}"] if target is not None else []
+    chosen += [f'curate.selector="{selector}"'] if selector else []
+    run_curate(folder, [*(settings or []), *chosen], explain, as_json)
 
 
 @app.command()

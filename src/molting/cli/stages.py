@@ -26,7 +26,7 @@ def run_all(folder: Path, settings: Sequence[str], anyway: bool, as_json: bool) 
     _show(project, molt, as_json)
 
 
-def run_curate(folder: Path, settings: Sequence[str], as_json: bool) -> None:
+def run_curate(folder: Path, settings: Sequence[str], explained: bool, as_json: bool) -> None:
     """The corpus, and why each row stayed or went."""
     from molting.curate.filters import REASONS
 
@@ -46,7 +46,12 @@ def run_curate(folder: Path, settings: Sequence[str], as_json: bool) -> None:
             }
             for row in corpus.rows
         ]
-        print_json(summary | {"rows": rows})
+        extra = {}
+        if explained:
+            from molting.curate.explanation import explain
+
+            extra["explanation"] = explain(corpus)
+        print_json(summary | {"rows": rows} | extra)
         return
     table = Table("reason", "rows", "meaning", "for example", title=f"corpus {corpus.id[3:11]}")
     for name, count in summary["splits"].items():
@@ -55,6 +60,10 @@ def run_curate(folder: Path, settings: Sequence[str], as_json: bool) -> None:
         first = next(r for r in corpus.rejected if r.verdict.reason == reason)
         table.add_row(reason, str(count), REASONS[reason], str(first.conversation.source))
     out().print(table)
+    if explained:
+        from molting.cli.explain import print_explanation
+
+        print_explanation(corpus)
     out().print(
         f"{summary['rows_in']} rows in = {summary['kept']} kept + "
         f"{summary['rows_in'] - summary['kept']} rejected; every row's verdict: `molting curate --json`"

@@ -68,6 +68,21 @@ class Curate(_Section, frozen=True):
         float,
         Meta(ge=0, le=1, description="weight of being unlike the rows already chosen"),
     ] = 0.5
+    selector: Annotated[
+        Literal["quality", "facility", "random", "longest"],
+        Meta(
+            description="how rows are chosen: by score and difference, by how well they stand for "
+            "all, or as a rival to measure against"
+        ),
+    ] = "quality"
+    topics: Annotated[
+        Positive | None,
+        Meta(description="topics of which none is crowded out (absent: by the number of rows)"),
+    ] = None
+    phrase_share: Annotated[
+        float,
+        Meta(gt=0, le=1, description="largest share of the replies that may say the same phrase"),
+    ] = 0.2
     minimum_reply_words: Annotated[
         int, Meta(ge=1, description="a row is noise when all its replies are shorter")
     ] = 2

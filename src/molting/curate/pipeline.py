@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -270,26 +271,29 @@ def _choose(
     verdicts: dict[int, Verdict],
     splits: dict[int, SplitName],
 ) -> None:
-    target = config.curate.target or len(pool)
-    taken = select(
+    chosen = select(
         [rows[i] for i in pool],
         [group[i] for i in pool],
         [scores[i] for i in pool],
-        target,
-        config.curate.diversity,
+        config.curate.target or len(pool),
+        config.curate,
     )
-    rank = {pool[place]: (n, nearest) for n, (place, nearest) in enumerate(taken, 1)}
-    for i in pool:
-        score = scores[i]
-        evidence = {
-            "score": round(score.score, 4),
-            "voice": None if score.voice is None else round(score.voice, 4),
-            "substance": round(score.substance, 4),
+    rank = {place: n for n, place in enumerate(chosen.order, 1)}
+    for place, i in enumerate(pool):
+        nearest = chosen.nearest[place]
+        evidence: dict[str, Any] = {
+            "score": round(scores[i].score, 4),
+            **scores[i].parts(),
+            "topic": chosen.topics[place],
+            "topic_words": chosen.topic_words[chosen.topics[place]],
+            "likeness": round(chosen.likeness[place], 4),
+            "nearest": None if nearest is None else str(rows[pool[nearest]].source),
         }
-        if i in rank:
-            n, nearest = rank[i]
-            evidence |= {"rank": n, "likeness": round(nearest, 4)}
-            verdicts[i] = Verdict(rows[i].id, True, "selected", evidence)
+        if chosen.phrases[place]:
+            evidence["phrases_spent"] = list(chosen.phrases[place])
+        if place in rank:
+            evidence["rank"] = rank[place]
             splits[i] = "train"
-        else:
-            verdicts[i] = Verdict(rows[i].id, False, "not_selected", evidence)
+        kept = place in rank
+        reason = "selected" if kept else "not_selected"
+        verdicts[i] = Verdict(rows[i].id, kept, reason, evidence)

@@ -21,6 +21,7 @@ from molting.core.errors import InputError
 from molting.core.schedule import warmup_and_total
 from molting.curate.filters import REASONS, filter_rows
 from molting.curate.grouping import duplicate_pairs, leaks
+from molting.curate.kinds import kind_faults
 from molting.curate.selection import score_rows
 from molting.models.render import Rendered, Renderer
 from molting.signals.noise import find_noise
@@ -77,6 +78,7 @@ def inspect(
     found = [
         *_noise(rows, config),
         *_duplicates(rows, config),
+        *(_finding(*fault) for fault in kind_faults(rows, config)),
         *_held_out(rows, held_out, config),
         *_persona(rows, config),
         *_steps(rows, config),

@@ -1,67 +1,75 @@
-"""The best N rows by a transparent score with diversity.
+"""The best N rows by quality × voice × diversity, and the rivals that a selector must beat.
 
-    score = mean(voice, substance)          both 0 to 1, both kept as evidence
-    voice      whether the row sounds like the persona and unlike neutral text and other personas
-               (detector of signals.voice, cross-fitted: no row is scored by a detector that saw
-               it); full from a probability of 0.6 on, because preferring the loudest rows
-               teaches a caricature
-    substance  rises with the reply's words to 1 at 20 words, falls beyond three times the median
+    quality    one row at a time, the one with the highest (1 − d) · score − d · (likeness to the
+               most similar row taken): maximal marginal relevance (Carbonell & Goldstein 1998)
+    facility   one row at a time, the one that adds most to (1 − d) · Σ score of the rows taken
+               + d · (how well the rows taken stand for all good rows): facility location, by lazy
+               greedy search (Minoux 1978), within 1 − 1/e of the best choice
+    random     drawn by the seed, nothing looked at
+    longest    by the words of the replies, nothing else looked at
 
-Rows are taken one at a time (maximal marginal relevance, Carbonell & Goldstein 1998): the next is
-the one with the highest (1 − d) · score − d · (likeness to the most similar row taken). Every
-prompt gets its first row before any prompt gets a second one.
+The first two keep three more rules. A prompt that has a row waits until every other prompt has a
+good one. No topic is crowded out: each gets at least half of its share of the good rows. And a
+row with a phrase that is already said as often as its budget allows (signals.catch_phrases)
+comes later, so that the choice does not teach a caricature.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from molting.core.config import Curate
 from molting.core.conversation import Conversation
 from molting.curate.grouping import reply_text
-from molting.signals.contrast import neutral_replies, other_personas
+from molting.curate.scoring import Score, score_rows
+from molting.signals.catch_phrases import OverUse, PhraseBudget, over_used
 from molting.signals.stats import Array
-from molting.signals.voice import fit_detector
+from molting.signals.vectors import cluster, text_vectors, topic_words
 
-_FOLDS = 5
-_ENOUGH_WORDS = 20
-_ENOUGH_VOICE = 0.6
+__all__ = ["Score", "Selection", "phrase_budget", "score_rows", "select"]
 
-
-class Score(msgspec.Struct, frozen=True):
-    """The parts of a row's score."""
-
-    score: float
-    voice: float | None
-    """Probability of the persona; None where there are too few rows to fit a detector."""
-    substance: float
+_PHRASE_PENALTY = 0.15
+"""What a phrase beyond its budget takes off a row's gain, for each such phrase."""
+_POOR = 0.5
+"""A row is good from this share of the median score on."""
+_TOPIC_SHARE = 0.5
+_ROUND = 10.0
+"""More than any score: a prompt's second row waits for every other prompt's first."""
 
 
-def score_rows(rows: Sequence[Conversation], seed: int) -> list[Score]:
-    """Score every row; pure in the rows and the seed."""
-    if not rows:
-        return []
-    words = np.array([np.mean([len(r.split()) for r in row.replies]) for row in rows])
-    long = max(60.0, 3 * float(np.median(words)))
-    substance = np.minimum(1.0, words / _ENOUGH_WORDS) * np.minimum(
-        1.0, long / np.maximum(words, 1)
+class Selection(msgspec.Struct, frozen=True):
+    """Which rows are taken and why. Places are those in the rows given."""
+
+    order: tuple[int, ...]
+    """The rows taken, in order."""
+    likeness: tuple[float, ...]
+    """For every row, its likeness to the nearest row taken: before it, or at the end."""
+    nearest: tuple[int | None, ...]
+    """That row; None where none was taken before or nothing is shared."""
+    topics: tuple[int, ...]
+    """For every row its topic, the largest first."""
+    topic_words: tuple[str, ...]
+    phrases: tuple[tuple[str, ...], ...]
+    """For every row, its phrases that the rows taken already say as often as they may."""
+
+
+def phrase_budget(config: Curate) -> PhraseBudget:
+    """Budgets of phrases under `curate.phrase_share`, which caps all of them."""
+    most = config.phrase_share
+    usual = PhraseBudget()
+    return msgspec.structs.replace(
+        usual,
+        most=most,
+        least=min(usual.least, most),
+        least_anywhere=min(usual.least_anywhere, most),
     )
-    voice = _voice(rows, seed)
-    found = []
-    for i in range(len(rows)):
-        parts = [float(substance[i])]
-        if voice is not None:
-            parts.append(min(1.0, float(voice[i]) / _ENOUGH_VOICE))
-        found.append(
-            Score(
-                float(np.mean(parts)),
-                None if voice is None else float(voice[i]),
-                float(substance[i]),
-            )
-        )
-    return found
 
 
 def select(
@@ -69,51 +77,197 @@ def select(
     groups: Sequence[int],
     scores: Sequence[Score],
     target: int,
-    diversity: float,
-) -> list[tuple[int, float]]:
-    """Indices taken, in order, each with its likeness to the nearest row taken before it."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    config: Curate,
+    vectors: Any | None = None,
+) -> Selection:
+    """Choose `target` rows (all, if fewer). Pure in the arguments.
 
+    `groups`: rows of one number share a prompt or nearly a reply. `vectors`: embeddings of length
+    at most 1, shape (rows, dimensions), instead of those of the rows' own words.
+    """
     if not rows:
-        return []
+        return Selection((), (), (), (), (), ())
     texts = [f"{row.prompt}\n{reply_text(row)}" for row in rows]
-    matrix = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True
-    ).fit_transform(texts)
-    value = np.array([score.score for score in scores])
-    nearest = np.zeros(len(rows))
-    open_ = np.ones(len(rows), dtype=bool)
-    used: dict[int, int] = {}
-    rounds = np.zeros(len(rows))
-    group_of = np.asarray(groups)
-    taken: list[tuple[int, float]] = []
-    while len(taken) < min(target, len(rows)):
-        gain = (1 - diversity) * value - diversity * nearest
-        # A prompt that has a row waits until every other prompt has one.
-        gain = np.where(open_, gain - 10.0 * rounds, -np.inf)
-        best = int(np.argmax(gain))
-        taken.append((best, float(nearest[best])))
-        open_[best] = False
-        used[int(group_of[best])] = used.get(int(group_of[best]), 0) + 1
-        rounds[group_of == group_of[best]] = used[int(group_of[best])]
-        nearest = np.maximum(nearest, (matrix @ matrix[best].T).toarray().ravel())
-    return taken
+    own = text_vectors(texts, config.seed)
+    points = own.vectors if vectors is None else np.asarray(vectors, dtype=np.float32)
+    topics = cluster(points, _topic_count(config.topics, len(rows)), config.seed)
+    problem = _Problem(rows, groups, scores, min(target, len(rows)), config, points, topics)
+    choose: Callable[[_Problem], Iterator[int]] = {
+        "quality": _marginal_relevance,
+        "facility": _facility_location,
+        "random": _random,
+        "longest": _longest,
+    }[config.selector]
+    for place in choose(problem):
+        problem.take(place)
+        if len(problem.taken) == problem.target:
+            break
+    return Selection(
+        tuple(problem.taken),
+        tuple(float(v) for v in problem.near),
+        tuple(None if n < 0 else int(n) for n in problem.nearest),
+        tuple(int(t) for t in topics),
+        tuple(topic_words(own.tfidf, own.terms, topics)),
+        tuple(tuple(problem.spent_of(i)) for i in range(len(rows))),
+    )
 
 
-def _voice(rows: Sequence[Conversation], seed: int) -> Array | None:
-    if len(rows) < 4 * _FOLDS:
-        return None
-    texts = [reply_text(row) for row in rows]
-    others = {
-        "neutral": [contrast.reply for contrast in neutral_replies()],
-        "personas": [contrast.reply for contrast in other_personas()],
-    }
-    fold = np.random.default_rng(seed).permutation(len(rows)) % _FOLDS
-    voice = np.zeros(len(rows))
-    for k in range(_FOLDS):
-        inside = np.flatnonzero(fold == k)
-        # A thousand rows teach a detector all that ten thousand would.
-        outside = np.flatnonzero(fold != k)[:1000]
-        detector = fit_detector([texts[i] for i in outside], others, seed)
-        voice[inside] = detector.score([texts[i] for i in inside])
-    return voice
+def _topic_count(wanted: int | None, rows: int) -> int:
+    """As many as asked for, or about √(n/2) (a common rule of thumb), at most 40."""
+    return wanted or max(1, min(40, round(math.sqrt(rows / 2))))
+
+
+class _Problem:
+    """What a strategy chooses from, and what follows from each choice."""
+
+    def __init__(
+        self,
+        rows: Sequence[Conversation],
+        groups: Sequence[int],
+        scores: Sequence[Score],
+        target: int,
+        config: Curate,
+        points: Any,
+        topics: Any,
+    ) -> None:
+        self.rows, self.scores, self.target, self.config = rows, scores, target, config
+        self.points, self.topics = points, topics
+        self.value: Array = np.array([score.score for score in scores])
+        self.good = self.value >= _POOR * float(np.median(self.value))
+        self.taken: list[int] = []
+        self.open = np.ones(len(rows), dtype=bool)
+        self.near: Array = np.zeros(len(rows))
+        self.nearest = np.full(len(rows), -1)
+        self.group = np.asarray(groups)
+        # A poor row does not come before a prompt's second good one.
+        self.rounds: Array = np.where(self.good, 0.0, 1.0)
+        self.places: dict[int, Array] = _places(self.group)
+        self.said, self.phrases = _phrases(rows, target, config)
+        self.penalty: Array = np.zeros(len(rows))
+        share = Counter(topics[self.good].tolist())
+        total = max(1, int(self.good.sum()))
+        self.owed = {t: int(_TOPIC_SHARE * target * n / total) for t, n in share.items()}
+
+    def take(self, place: int) -> None:
+        self.taken.append(place)
+        self.open[place] = False
+        self.rounds[self.places[int(self.group[place])]] += 1
+        likeness = self.points @ self.points[place]
+        # What it was when a row was taken is kept for that row.
+        closer = self.open & (likeness > self.near)
+        self.near[closer] = np.minimum(likeness[closer], 1.0)
+        self.nearest[closer] = place
+        topic = int(self.topics[place])
+        if self.good[place] and self.owed.get(topic, 0) > 0:
+            self.owed[topic] -= 1
+        for phrase in self.said[place]:
+            over, users = self.phrases[phrase]
+            self.phrases[phrase] = (over - 1, users)
+            if over == 1:
+                self.penalty[users] += _PHRASE_PENALTY
+
+    def spent_of(self, place: int) -> list[str]:
+        return [phrase for phrase in self.said[place] if self.phrases[phrase][0] <= 0]
+
+    def allowed(self) -> Any:
+        """Rows that may come next: where only owed topics fit in what is left, only theirs."""
+        owed = sum(self.owed.values())
+        if owed and self.target - len(self.taken) <= owed:
+            waiting = [topic for topic, count in self.owed.items() if count > 0]
+            mask = self.open & self.good & np.isin(self.topics, waiting)
+            if mask.any():
+                return mask
+        return self.open
+
+
+def _places(group: Any) -> dict[int, Any]:
+    order = np.argsort(group, kind="stable")
+    cuts = np.flatnonzero(np.diff(group[order])) + 1
+    return {int(group[part[0]]): part for part in np.split(order, cuts)}
+
+
+def _phrases(
+    rows: Sequence[Conversation], target: int, config: Curate
+) -> tuple[list[list[str]], dict[str, tuple[int, Any]]]:
+    """Phrases that are over-used in the rows: which each says; how often each may still be said."""
+    places = [(i, reply) for i, row in enumerate(rows) for reply in row.replies]
+    prompts = [rows[i].prompt for i, _ in places]
+    budget = phrase_budget(config)
+    found: list[OverUse] = over_used([reply for _, reply in places], prompts, budget)
+    said: list[list[str]] = [[] for _ in rows]
+    allowed: dict[str, tuple[int, Any]] = {}
+    for over in found:
+        name = f"{over.phrase} ({over.where})"
+        users = sorted({places[i][0] for i in over.replies})
+        for i in users:
+            said[i].append(name)
+        allowed[name] = (max(1, int(over.budget * target)), np.array(users))
+    return said, allowed
+
+
+def _marginal_relevance(problem: _Problem) -> Iterator[int]:
+    d = problem.config.diversity
+    while True:
+        gain = (1 - d) * (problem.value - problem.penalty) - d * problem.near
+        gain -= _ROUND * problem.rounds
+        yield int(np.argmax(np.where(problem.allowed(), gain, -np.inf)))
+
+
+def _facility_location(problem: _Problem) -> Iterator[int]:
+    d = problem.config.diversity
+    points, value = problem.points, problem.value
+    # In units of a row: all good rows fully stood for are worth as much as `target` rows of score 1.
+    weight = value * (problem.target / max(float(value.sum()), 1e-9))
+    covered = np.zeros(len(points), dtype=np.float32)
+
+    def adds(place: int) -> float:
+        likeness = points @ points[place]
+        likeness[place] = 1.0
+        return float(weight @ np.maximum(likeness - covered, 0.0))
+
+    # Block by block: the whole matrix of 10,000 rows would be 400 MB.
+    gains = np.empty(len(points))
+    for start in range(0, len(points), 512):
+        block = np.maximum(points @ points[start : start + 512].T, 0.0)
+        own = np.arange(start, min(start + 512, len(points)))
+        block[own, own - start] = 1.0
+        gains[own] = weight @ block
+
+    def key(place: int, coverage: float) -> float:
+        worth = (1 - d) * (value[place] - problem.penalty[place]) + d * coverage
+        return float(_ROUND * problem.rounds[place] - worth)
+
+    heap = [(key(i, g), i, 0) for i, g in enumerate(gains.tolist())]
+    heapq.heapify(heap)
+    waiting: list[tuple[float, int, int]] = []
+    while heap or waiting:
+        may = problem.allowed()
+        if not heap:
+            heap, waiting = waiting, []
+            heapq.heapify(heap)
+        bound, place, when = heapq.heappop(heap)
+        if not problem.open[place]:
+            continue
+        if not may[place]:
+            waiting.append((bound, place, when))
+            continue
+        if when == len(problem.taken):
+            heap += waiting
+            waiting = []
+            heapq.heapify(heap)
+            yield place
+            likeness = points @ points[place]
+            likeness[place] = 1.0
+            covered = np.maximum(covered, likeness)
+            continue
+        # Gains only fall and rounds only rise, so an old key is a bound: look again, then decide.
+        heapq.heappush(heap, (key(place, adds(place)), place, len(problem.taken)))
+
+
+def _random(problem: _Problem) -> Iterator[int]:
+    yield from np.random.default_rng(problem.config.seed).permutation(len(problem.rows)).tolist()
+
+
+def _longest(problem: _Problem) -> Iterator[int]:
+    lengths = [sum(len(reply.split()) for reply in row.replies) for row in problem.rows]
+    yield from sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
