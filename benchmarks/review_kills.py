@@ -73,7 +73,7 @@ def _project(root: Path, rows: int) -> Project:
     out = os.dup(1)
     with (root / "curate.txt").open("w") as quiet:
         os.dup2(quiet.fileno(), 1)
-        run_curate(project.root, [], True)
+        run_curate(project.root, [], False, True)
         sys.stdout.flush()
     os.dup2(out, 1)
     import molting.cli.main
