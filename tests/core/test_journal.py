@@ -117,7 +117,7 @@ def test_the_table_only_grows_by_its_next_entry(copy: Journal, statement: str) -
     assert copy.verify().ok
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(1, 5), st.data())
 def test_any_changed_byte_of_any_field_breaks_the_chain_at_its_entry(
     filled: Journal, number: int, data: st.DataObject
@@ -152,7 +152,7 @@ def test_any_changed_byte_of_any_field_breaks_the_chain_at_its_entry(
             journal.append("anna", entry.row, "keep")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_changed_byte_of_the_file_is_found_or_changes_no_entry(
     filled: Journal, where: float, flip: int

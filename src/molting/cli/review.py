@@ -14,7 +14,7 @@ from rich.table import Table
 from molting.cli.console import Terminal, out, print_json
 from molting.cli.settings import open_with
 from molting.core.conversation import Conversation, as_messages
-from molting.core.errors import CheckFailed, MoltingError, UsageError
+from molting.core.errors import CheckFailed, Interrupted, MoltingError, UsageError
 from molting.core.journal import Journal
 from molting.core.project import Project
 from molting.core.rulings import Action, Decision, Opinion, active, merge, opinions
@@ -108,7 +108,12 @@ def _review(project: Project, journal: Journal, reviewer: str, options: Options)
         terminal.say("nothing to review: no row is in doubt")
         return
     if sys.stdin.isatty() and sys.stdout.isatty():
-        interactive(session, project.config)
+        try:
+            interactive(session, project.config)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted at {session.progress()}; every decision is on the disk"
+            ) from None
     elif sys.stdin.isatty():
         # The output goes into a file or a pipe, and nobody could answer what they cannot see.
         out().print(queue_table(session))
