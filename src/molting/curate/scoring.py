@@ -1,11 +1,14 @@
 """How good a row is to train on: voice × quality, every part kept.
 
-    score = voice · fluent · substance · complete · tidy · √variety · ⁴√relevance     each 0 to 1
+    score = in_voice · fluent · substance · complete · tidy · √variety · ⁴√relevance     0 to 1 each
 
-    voice      whether the row sounds like the persona and unlike neutral text and other personas
-               (detector of signals.voice, cross-fitted: no row is scored by a detector that saw
-               it); full from a probability of 0.6 on, because preferring the loudest rows
-               teaches a caricature
+    voice      the probability that the row is the persona's and neither neutral text nor another
+               persona's (detector of signals.voice, cross-fitted: no row is scored by a detector
+               that saw it)
+    in_voice   full from a probability of 0.6 and a quarter deviation below the corpus' own middle
+               on, because preferring the loudest rows teaches a caricature; falls to nothing one
+               and a half deviations (of the log odds) further down, where rows of another voice
+               are that the detector has learned along with the persona's
     fluent     whether the other rows' characters predict this row's (signals.fluency); full down
                to one deviation below the median, so that only what is damaged or odd is marked
     substance  rises with the reply's words to 1 at 20 words, falls beyond three times the median
@@ -55,6 +58,8 @@ class Score(msgspec.Struct, frozen=True):
     voice: float | None
     """Probability of the persona; None where there are too few rows to fit a detector."""
     substance: float
+    in_voice: float | None = None
+    """What of the voice enters the score."""
     fluent: float | None = None
     """None where there are too few rows to learn from."""
     complete: float = 1.0
@@ -75,6 +80,7 @@ def score_rows(rows: Sequence[Conversation], seed: int) -> list[Score]:
         return []
     texts = [reply_text(row) for row in rows]
     voice = _voice(texts, seed)
+    in_voice = None if voice is None else _in_voice(voice)
     fluent = _fluent(texts)
     substance = _substance(rows)
     complete = _complete(rows)
@@ -86,6 +92,7 @@ def score_rows(rows: Sequence[Conversation], seed: int) -> list[Score]:
             0.0,
             None if voice is None else float(voice[i]),
             float(substance[i]),
+            None if in_voice is None else float(in_voice[i]),
             None if fluent is None else float(fluent[i]),
             float(complete[i]),
             _tidy(text),
@@ -98,8 +105,8 @@ def score_rows(rows: Sequence[Conversation], seed: int) -> list[Score]:
 
 def _total(score: Score) -> float:
     total = score.substance * score.complete * score.tidy * score.variety**0.5
-    if score.voice is not None:
-        total *= max(_LEAST, min(1.0, score.voice / _ENOUGH_VOICE))
+    if score.in_voice is not None:
+        total *= score.in_voice
     if score.fluent is not None:
         total *= score.fluent
     if score.relevance is not None:
@@ -107,11 +114,18 @@ def _total(score: Score) -> float:
     return float(total)
 
 
+def _in_voice(voice: Array) -> Array:
+    odds = np.clip(voice, 1e-4, 1 - 1e-4)
+    behind = outlyingness(np.log(odds / (1 - odds)))
+    among = 1.0 - (behind - 0.25) / 1.5
+    return np.asarray(np.clip(np.minimum(voice / _ENOUGH_VOICE, among), _LEAST, 1.0))
+
+
 def _substance(rows: Sequence[Conversation]) -> Array:
     lengths = np.array([np.mean([len(r.split()) for r in row.replies] or [0]) for row in rows])
     long = max(60.0, 3 * float(np.median(lengths)))
     full = np.minimum(1.0, lengths / _ENOUGH_WORDS)
-    return np.maximum(_LEAST, full * np.minimum(1.0, long / np.maximum(lengths, 1)))
+    return np.asarray(np.maximum(_LEAST, full * np.minimum(1.0, long / np.maximum(lengths, 1))))
 
 
 def _fluent(texts: Sequence[str]) -> Array | None:
@@ -183,6 +197,6 @@ def _voice(texts: Sequence[str], seed: int) -> Array | None:
         # A thousand rows teach a detector all that ten thousand would.
         outside = np.flatnonzero(fold != k)
         outside = outside[:: max(1, len(outside) // _ENOUGH_ROWS)][:_ENOUGH_ROWS]
-        detector = fit_detector([texts[i] for i in outside], others, seed)
-        voice[inside] = detector.score([texts[i] for i in inside])
+        detector = fit_detector([texts[int(i)] for i in outside], others, seed)
+        voice[inside] = detector.score([texts[int(i)] for i in inside])
     return voice

@@ -117,13 +117,15 @@ def _same_messages(texts: Sequence[tuple[str, str]]) -> list[int]:
     first: dict[Any, int] = {}
     for i, ((role, text), said) in enumerate(zip(texts, gists, strict=True)):
         asked = role == "user" and not said.phatic and said.content
-        keys = [(role, said.key)] if asked else [(role, " ".join(words(text)) or fold(text))]
+        plain = said.key if asked else " ".join(words(text)) or fold(text)
+        j = first.setdefault((role, plain), i)
+        if j != i:
+            pairs.append(Pair(j, i, 1.0))
         if asked:
             # Proposes prompts that use the same words in other forms.
-            keys.append((role, said.asks, said.numbers, tuple(sorted(said.content))))
-        for key in keys:
+            key = (role, said.asks, said.numbers, tuple(sorted(said.content)))
             j = first.setdefault(key, i)
-            if j != i and (len(key) == 2 or same_prompt(gists[j], said)):
+            if j != i and same_prompt(gists[j], said):
                 pairs.append(Pair(j, i, 1.0))
     for role, same in (("user", same_prompt), ("assistant", nearly_same)):
         places = [i for i, (r, _) in enumerate(texts) if r == role]
