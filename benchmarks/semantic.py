@@ -26,7 +26,14 @@ import numpy as np
 
 from molting.core.errors import MoltingError
 from molting.models.encoders import load_encoder
-from molting.signals.semantic import THRESHOLD, feature_names, features, pair_scores, semantic_pairs
+from molting.signals.semantic import (
+    FLOOR,
+    THRESHOLD,
+    feature_names,
+    features,
+    pair_scores,
+    semantic_pairs,
+)
 from molting.signals.wording import Wording
 
 DATA = Path("../shared/data")
@@ -54,7 +61,7 @@ def average_precision(labels: Any, scores: Any) -> float:
     return float(average_precision_score(labels, scores))
 
 
-def interval(labels: Any, scores: Any, seed: int = 0, resamples: int = 1000) -> tuple[float, float]:
+def interval(labels: Any, scores: Any, seed: int = 0, resamples: int = 300) -> tuple[float, float]:
     random = np.random.default_rng(seed)
     found = []
     for _ in range(resamples):
@@ -138,7 +145,7 @@ def run_search(data: Path, count: int, semhash: bool, rounds: int) -> None:
     ours, theirs = [], []
     for _ in range(rounds):
         begun = time.perf_counter()
-        pairs = semantic_pairs(texts, encoder)
+        pairs = semantic_pairs(texts, encoder, FLOOR)
         ours.append(time.perf_counter() - begun)
         print(f"molting semantic: {ours[-1]:.1f} s, {len(pairs)} pairs", flush=True)
         if semhash:

@@ -12,10 +12,10 @@ import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel
 
 from molting.core.artifacts import MANIFEST
@@ -23,7 +23,7 @@ from molting.core.errors import ModelNotFound
 from molting.core.progress import Silent
 from molting.models import minilm
 from molting.models.base import load_model
-from molting.models.encoders import Encoder, TokenEncoder, load_encoder
+from molting.models.encoders import Encoder, TokenEncoder, load_encoder, unit, whole
 from molting.models.quiet import quiet
 from molting.models.sentence import TransformerEncoder
 from molting.models.sources import cache_root, find_model
@@ -263,6 +263,21 @@ def test_model2vecs_weights_and_mapping_are_applied(tmp_path: Path) -> None:
     i = WORDS.index("dog")
     raw = np.random.default_rng(0).normal(size=(len(WORDS), 8)).astype(np.float32)
     assert np.allclose(other.table[i], raw[mapping[i]] * weights[i])
+
+
+@given(st.lists(st.text(max_size=40), max_size=4))
+@settings(deadline=None, max_examples=60)
+def test_law_words_cut_once_give_the_same_rows(texts: list[str]) -> None:
+    """The short cut for tokenizers that split at white space changes nothing."""
+    letters = [chr(i) for i in range(33, 127)]
+    pieces = ["[UNK]", *letters, *("##" + letter for letter in letters), "the", "##he", "é"]
+    tokenizer = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    table = np.random.default_rng(0).normal(size=(len(pieces), 4)).astype(np.float32)
+    encoder = StaticEncoder("a", "b2:a", table, tokenizer)
+    assert encoder._splits_at_space
+    assert np.allclose(encoder.encode(texts), unit(encoder._tokens(whole(texts))), atol=1e-4)
 
 
 def test_the_library_of_the_format_reads_our_distillate_alike(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from molting.core.progress import Progress
 from molting.core.project import CONFIG_FILE, open_project
 
 if TYPE_CHECKING:
+    from molting.models.base import LoadedModel
     from molting.models.encoders import Encoder
 
 DEFAULT_ENCODER = "minilm"
@@ -98,7 +99,7 @@ def _encoder(name: str, folder: Path | None, progress: Progress) -> Encoder:
     return Remembered(load_encoder(name, base, progress), Memory(project.memory))
 
 
-def _trainee(config: Config, progress: Progress) -> object:
+def _trainee(config: Config, progress: Progress) -> LoadedModel:
     from molting.models.base import load_model
     from molting.models.machine import choose_dtype
     from molting.models.sources import find_model

@@ -86,7 +86,8 @@ def unit(rows: Any) -> Rows:
     import numpy as np
 
     rows = np.asarray(rows, np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    scaled: Rows = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return scaled
 
 
 def load_encoder(

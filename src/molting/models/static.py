@@ -21,8 +21,9 @@ from molting.models.fetch import one_line
 from molting.models.sentence import TransformerEncoder, read_tokenizer
 from molting.models.vocabulary import token_weights
 
-_CHUNK = 8192
+_CHUNK = 32768
 _DIMENSIONS = 256
+_SPACES = str.maketrans("\t\n\r", "   ")
 _LAYOUTS = ("", "0_StaticEmbedding")
 
 
@@ -60,7 +61,7 @@ class StaticEncoder:
             table = table[tensors["mapping"]]
         if "weights" in tensors:
             table = table * tensors["weights"].astype(np.float32)[:, None]
-        tokenizer = read_tokenizer(at, 512)
+        tokenizer = read_tokenizer(at, None)
         if len(table) < tokenizer.get_vocab_size():
             raise ModelNotFound(f"{folder}: {len(table)} rows for a larger vocabulary")
         unknown = getattr(tokenizer.model, "unk_token", None)
@@ -75,21 +76,48 @@ class StaticEncoder:
     def encode(self, texts: Sequence[str]) -> Rows:
         """float32, shape (len(texts), width), rows of length 1."""
         import numpy as np
-        from scipy.sparse import csr_array
 
         rows = np.zeros((len(texts), self.table.shape[1]), np.float32)
         for start in range(0, len(texts), _CHUNK):
-            encoded = self.tokenizer.encode_batch_fast(
-                whole(texts[start : start + _CHUNK]), add_special_tokens=False
-            )
-            ids = [item.ids for item in encoded]
-            bounds = np.cumsum([0, *map(len, ids)])
-            flat = np.fromiter((i for item in ids for i in item), np.int32, int(bounds[-1]))
-            counts = csr_array(
-                (np.ones(len(flat), np.float32), flat, bounds), shape=(len(ids), len(self.table))
-            )
-            rows[start : start + len(ids)] = counts @ self.table
+            some = whole(texts[start : start + _CHUNK])
+            if self._splits_at_space:
+                # Tokens never cross white space here, so that each different word is cut into
+                # tokens once: several times faster, and the tokenizer is where the time goes.
+                place: dict[str, int] = {}
+                # Not split(): it also splits at control characters, which the tokenizer drops.
+                found = [
+                    [place.setdefault(word, len(place)) for word in text.split(" ")]
+                    for text in (text.translate(_SPACES) for text in some)
+                ]
+                rows[start : start + len(some)] = _sums(found, self._tokens(list(place)))
+            else:
+                rows[start : start + len(some)] = self._tokens(some)
         return unit(rows)
+
+    @property
+    def _splits_at_space(self) -> bool:
+        return type(self.tokenizer.pre_tokenizer).__name__ == "BertPreTokenizer"
+
+    def _tokens(self, texts: Sequence[str]) -> Rows:
+        """Sum of the tokens' rows of each text."""
+        encoded = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return _sums([item.ids for item in encoded], self.table)
+
+
+def _sums(places: Sequence[Sequence[int]], table: Rows) -> Rows:
+    """For each list of places the sum of those rows, shape (len(places), width)."""
+    from itertools import chain
+
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    bounds = np.cumsum([0, *map(len, places)])
+    flat = np.fromiter(chain.from_iterable(places), np.int32, int(bounds[-1]))
+    counts = csr_array(
+        (np.ones(len(flat), np.float32), flat, bounds), shape=(len(places), len(table))
+    )
+    found: Rows = counts @ table
+    return found
 
 
 def distil(teacher: TransformerEncoder, folder: Path, dimensions: int = _DIMENSIONS) -> None:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 else:
     Array = Any
 
-_EXACT_ROWS = 20_000
-"""Up to here every pair is compared: 20,000 × 20,000 × 384 takes seconds on one core."""
+_EXACT_ROWS = 10_000
+"""Up to here every pair is compared, which takes a second or two on one core."""
 _BLOCK = 1024
-_PROBES = 6
+_PROBES = 8
 _SAMPLE = 20_000
 _ROUNDS = 6
 
@@ -24,8 +24,8 @@ def close_pairs(
 ) -> tuple[Array, Array, Array]:
     """(left, right, cosine) of pairs left < right with cosine ≥ `floor`, sorted, each once.
 
-    `rows_ND` are unit rows. Each row proposes its `most` closest at the most. Up to 20,000 rows
-    every pair is compared, in blocks; above, only rows that share one of six nearest cells of a
+    `rows_ND` are unit rows. Each row proposes its `most` closest at the most. Up to 10,000 rows
+    every pair is compared, in blocks; above, only rows that share one of eight nearest cells of a
     k-means partition (inverted file; Jégou et al. 2011), which finds all but a few (see
     `benchmarks/semantic.py search`). Memory stays below a few hundred MB beside the rows.
     """
@@ -41,7 +41,23 @@ def close_pairs(
     small, large = np.minimum(left, right), np.maximum(left, right)
     keys = small * len(rows_ND) + large
     _, first = np.unique(keys, return_index=True)
-    return small[first], large[first], cosine[first]
+    small, large, cosine = small[first], large[first], cosine[first]
+    kept = _closest_of_each(small, large, cosine, most)
+    return small[kept], large[kept], cosine[kept]
+
+
+def _closest_of_each(left: Array, right: Array, cosine: Array, most: int) -> Array:
+    """Which pairs are among the `most` closest of their left or of their right row."""
+    import numpy as np
+
+    row = np.concatenate([left, right])
+    order = np.lexsort((-np.tile(cosine, 2), row))
+    _, starts, counts = np.unique(row[order], return_index=True, return_counts=True)
+    rank = np.arange(len(row)) - np.repeat(starts, counts)
+    near = np.zeros(len(row), bool)
+    near[order] = rank < most
+    found: Array = near[: len(left)] | near[len(left) :]
+    return found
 
 
 def _every(rows_ND: Array, floor: float, most: int) -> tuple[list[Array], list[Array], list[Array]]:

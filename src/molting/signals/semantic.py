@@ -28,8 +28,8 @@ else:
 
 THRESHOLD = 0.8
 """From here on a pair is called a semantic duplicate."""
-FLOOR = 0.3
-"""Pairs below this are not worth keeping: nobody sets a threshold there."""
+FLOOR = 0.5
+"""Pairs below this are not worth keeping: more likely than not they say different things."""
 CANDIDATES = 8
 """Closest rows by cosine that are looked at for each row."""
 _TEXTS_AT_ONCE = 8192
@@ -83,13 +83,28 @@ def semantic_pairs(
         return []
     kept = [texts[i] for i in places]
     rows = encoder.encode(kept)
-    left, right, cosine = close_pairs(rows, calibration_of(encoder).cosine_floor, candidates)
+    least = least_cosine(calibration_of(encoder), threshold)
+    left, right, cosine = close_pairs(rows, least, candidates)
     scores = score_places(kept, left, right, encoder, cosine)
-    found = np.nonzero(scores >= threshold)[0]
-    return sorted(
-        Pair(*sorted((int(places[left[k]]), int(places[right[k]]))), float(scores[k]))
-        for k in found
-    )
+    found = []
+    for k in np.nonzero(scores >= threshold)[0]:
+        i, j = int(places[left[k]]), int(places[right[k]])
+        found.append(Pair(min(i, j), max(i, j), float(scores[k])))
+    return sorted(found)
+
+
+def least_cosine(known: Calibration, threshold: float) -> float:
+    """Where a search for `threshold` may stop: below, a pair would need every other signal of
+    likeness above 0.9 (such pairs are near duplicates, which MinHash finds)."""
+    import math
+
+    if threshold >= 1.0:
+        return 1.0
+    wanted = math.log(threshold / (1.0 - threshold)) if threshold > 0 else -math.inf
+    others = 0.9 * sum(max(weight, 0.0) for weight in known.weights[1:])
+    if known.weights[0] <= 0:
+        return known.cosine_floor
+    return max(known.cosine_floor, (wanted - known.offset - others) / known.weights[0])
 
 
 def at_least(pairs: Sequence[Pair], threshold: float) -> list[Pair]:

@@ -201,8 +201,9 @@ class Wording:
 
         letters: square root of the cosine of TF-IDF weighted character n-grams.
         contained: share of the words, by rarity, of the shorter text that the longer one has.
-        numbers: both texts have a number that the other has not.
-        negation: one is negated and the other is not, by how much the words agree otherwise.
+        numbers: both texts have a number that the other has not, by how much the words agree
+            otherwise (a tweet and a comment on it with different numbers contradict nothing).
+        negation: one is negated and the other is not, in the same way.
         opposite: one has a word, the other its opposite, in the same way.
         """
         import numpy as np
@@ -233,7 +234,7 @@ class Wording:
             [
                 np.sqrt(np.clip(letters, 0.0, 1.0)),
                 np.clip(contained, 0.0, 1.0),
-                numbers.astype(float),
+                numbers * agree,
                 negation * agree,
                 opposite * agree,
             ],
@@ -254,11 +255,11 @@ def _letter_counts(folded: Sequence[str]) -> Any:
     lengths = np.array([len(item) for item in data])
     flat = np.concatenate(data) if data else np.zeros(0, np.uint32)
     left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(flat))
+    padded = np.concatenate([flat, np.zeros(max(_SIZES), np.uint32)])
     codes, whole = [], []
     code = np.zeros(len(flat), np.uint32)
     for size in range(1, max(_SIZES) + 1):
-        moved = np.zeros_like(flat)
-        moved[: len(flat) - size + 1] = flat[size - 1 :]
+        moved = padded[size - 1 : size - 1 + len(flat)]
         code = (code * np.uint32(0x01000193)) ^ (moved * np.uint32(0x9E3779B1))
         if size in _SIZES:
             mixed = (code ^ (code >> np.uint32(15))) * np.uint32(0x85EBCA6B)
@@ -267,7 +268,7 @@ def _letter_counts(folded: Sequence[str]) -> Any:
     # Position by position, so that the n-grams of a text stay together.
     kept = np.stack(whole, 1)
     columns = np.stack(codes, 1)[kept].astype(np.int32)
-    totals = np.add.reduceat(kept.sum(1), np.cumsum(lengths) - lengths) if data else []
+    totals: Any = np.add.reduceat(kept.sum(1), np.cumsum(lengths) - lengths) if data else []
     bounds = np.concatenate([[0], np.cumsum(totals)]).astype(np.int32)
     counts = csr_array(
         (np.ones(len(columns), np.float32), columns, bounds), shape=(len(data), _BUCKETS)
