@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -129,11 +129,19 @@ def duplicates(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="[DIR|FILE…]", help="A project, or chat files.")
     ] = None,
+    level: Annotated[
+        Literal["conversation", "turn", "reply"],
+        typer.Option("--level", help="What is compared: whole chats, single turns, or replies."),
+    ] = "reply",
     threshold: Annotated[
         float | None,
         typer.Option(
             "--threshold", min=0.05, max=1, help="Jaccard similarity; with --pairs: probability."
         ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option("--against", metavar="FILE", help="Look across sets: held-out chat file(s)."),
     ] = None,
     pairs: Annotated[
         Path | None,
@@ -143,9 +151,18 @@ def duplicates(
         str,
         typer.Option("--encoder", help="With --pairs: minilm, static, trainee, folder or Hub id."),
     ] = "",
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option("--engine", help="All cores here, or a Ray cluster.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Threads (default: one a core).")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, help="Groups shown, largest first; --json has all.")
+    ] = 20,
     as_json: Json = False,
 ) -> None:
-    """List exact and near duplicates in groups, with every pair and its similarity."""
+    """List duplicates in groups: which row stands for each and why, every pair and its score."""
     from molting.cli.pairs import refuse_both, run_pairs
 
     refuse_both(pairs, encoder)
@@ -154,7 +171,9 @@ def duplicates(
         return
     from molting.cli.duplicates import run_duplicates
 
-    run_duplicates(paths or [HERE], threshold, as_json)
+    run_duplicates(
+        paths or [HERE], threshold, level, against or [], engine, workers, limit, as_json
+    )
 
 
 @app.command()

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from molting.core.conversation import Conversation
-from molting.signals.duplicates import Pair, exact_pairs, groups, near_pairs, near_pairs_across
+from molting.core.progress import Progress
+from molting.signals.duplicates import (
+    FLOOR,
+    Duplicates,
+    Group,
+    Level,
+    Match,
+    Pair,
+    exact_pairs,
+    find_duplicates,
+    groups,
+    near_pairs,
+)
+from molting.signals.engines import Engine
+from molting.signals.representative import representative, traits
+from molting.signals.shingles import similarity
 from molting.signals.text import fold, words
 
 _SHORT_WORDS = 5
@@ -29,14 +47,158 @@ def _identity(row: Conversation) -> str:
     return f"{prompt_key(row)}\n{reply}" if len(reply.split()) < _SHORT_WORDS else reply
 
 
+class Units:
+    """What is compared of the rows at a level: a text each, made when it is asked for.
+
+    conversation   all turns but the system's, in their order
+    turn           every turn but the system's, on its own
+    reply          all the persona says; a short reply with its prompt
+
+    System turns are left out: most sets give every row the same one.
+    """
+
+    def __init__(self, rows: Sequence[Conversation], level: Level) -> None:
+        self.rows = rows
+        self.level = level
+        self._turns = (
+            [
+                (r, t)
+                for r, row in enumerate(rows)
+                for t, turn in enumerate(row.turns)
+                if turn.role != "system"
+            ]
+            if level == "turn"
+            else None
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows if self._turns is None else self._turns)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.text, range(len(self)))
+
+    def text(self, unit: int) -> str:
+        """What is compared."""
+        row = self.rows[self.row(unit)]
+        if self._turns is not None:
+            return row.turns[self._turns[unit][1]].text
+        return _identity(row) if self.level == "reply" else _whole(row)
+
+    def said(self, unit: int) -> str:
+        """What is judged when a representative is chosen: as compared, but never the prompt."""
+        return reply_text(self.rows[unit]) if self.level == "reply" else self.text(unit)
+
+    def row(self, unit: int) -> int:
+        return unit if self._turns is None else self._turns[unit][0]
+
+    def label(self, unit: int) -> str:
+        """`file:line`, for a turn with its number: `file:line#2`."""
+        source = str(self.rows[self.row(unit)].source)
+        return source if self._turns is None else f"{source}#{self._turns[unit][1] + 1}"
+
+
+@dataclass(frozen=True)
+class RowDuplicates:
+    """Duplicates among rows at a level; the numbers in pairs and groups are those of `units`."""
+
+    units: Units
+    duplicates: Duplicates
+    scores: Mapping[int, float] | None = None
+
+    def at(self, near: float | None = None, **kinds: float) -> RowDuplicates:
+        """Other thresholds, without a new search."""
+        return replace(self, duplicates=self.duplicates.at(near, **kinds))
+
+    def joined(self, pairs: Sequence[Match]) -> RowDuplicates:
+        """With pairs of other kinds, such as semantic ones, which join the same groups."""
+        return replace(self, duplicates=self.duplicates.joined(pairs))
+
+    def groups(self) -> list[Group]:
+        """Every group with its representative, by the rules of `signals.representative`.
+
+        Where two sets are compared, what is held out represents the group.
+        """
+        boundary = self.duplicates.boundary or 0
+        found = self.duplicates.groups()
+        stay = {group.rows: [u for u in group.rows if u >= boundary] for group in found}
+        texts = {unit: self.units.said(unit) for rows in stay.values() for unit in rows}
+        known = traits(texts, self.scores)
+        chosen = []
+        for group in found:
+            best, rule = representative(stay[group.rows], known)
+            rule = rule if self.duplicates.boundary is None else "held_out"
+            chosen.append(msgspec.structs.replace(group, representative=best, rule=rule))
+        return chosen
+
+
+class Likeness:
+    """How alike two rows are, for greedy choices: 1 when equal, 0 below the threshold.
+
+    What the search listed is looked up; in crowded groups, where it lists only the nearest, the
+    similarity is computed.
+    """
+
+    def __init__(self, found: RowDuplicates) -> None:
+        self._units = found.units
+        self._same = found.duplicates.found.same
+        self._crowded = found.duplicates.found.thinned
+        self._threshold = found.duplicates.thresholds["near"]
+        self._known = {(p.left, p.right): p.similarity for p in found.duplicates.pairs()}
+
+    def __call__(self, left: int, right: int) -> float:
+        one, other = sorted((int(self._same[left]), int(self._same[right])))
+        if one == other and one >= 0:
+            return 1.0
+        known = self._known.get((one, other))
+        if known is None:
+            if not (self._crowded[one] and self._crowded[other]):
+                return 0.0
+            value = similarity(self._units.text(one), self._units.text(other))
+            known = self._known[one, other] = value if value >= self._threshold else 0.0
+        return known
+
+    def exact(self, left: int, right: int) -> bool:
+        return bool(self._same[left] == self._same[right])
+
+
+def duplicate_rows(
+    rows: Sequence[Conversation],
+    threshold: float,
+    *,
+    level: Level = "reply",
+    against: Sequence[Conversation] = (),
+    floor: float = FLOOR,
+    scores: Mapping[int, float] | None = None,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+) -> RowDuplicates:
+    """Exact and near duplicates of rows, or with `against` between two sets of rows.
+
+    The units of `against` come after those of `rows`. `scores` (by unit, higher is better) help to
+    choose representatives.
+    """
+    units = Units([*rows, *against] if against else rows, level)
+    boundary = len(Units(rows, level)) if against else None
+    found = find_duplicates(
+        units, threshold, level=level, floor=floor, boundary=boundary, engine=engine,
+        progress=progress,
+    )  # fmt: skip
+    return RowDuplicates(units, found, scores)
+
+
 def duplicate_pairs(
     rows: Sequence[Conversation], threshold: float
 ) -> tuple[list[Pair], list[Pair]]:
-    """Exact pairs (equal when folded) and near pairs (4-gram Jaccard ≥ threshold, not exact)."""
-    texts = [_identity(row) for row in rows]
-    exact = exact_pairs(texts)
-    same = groups(len(rows), exact)
-    near = [pair for pair in near_pairs(texts, threshold) if same[pair.left] != same[pair.right]]
+    """Exact pairs (equal when folded) and near pairs (similarity ≥ threshold, not exact).
+
+    Each exact copy is paired with its first; of two texts that stand in many rows, not every row
+    with every other (`Duplicates.pairs`), but always the first with the first.
+    """
+    found = duplicate_rows(rows, threshold, floor=threshold).duplicates
+    exact: list[Pair] = []
+    near: list[Pair] = []
+    for pair in found.pairs():
+        (exact if pair.kind == "exact" else near).append(pair)
     return exact, near
 
 
@@ -63,18 +225,22 @@ def leaks(
     if not rows or not held_out:
         return []
     found: dict[tuple[int, str], Leak] = {}
-    texts = {
-        "prompt": (
-            [prompt_key(r) for r in rows],
-            [prompt_key(r) for r in held_out],
-            PROMPT_THRESHOLD,
-        ),
-        "reply": ([_identity(r) for r in rows], [_identity(r) for r in held_out], threshold),
-    }
-    for by, (left, right, limit) in texts.items():
-        for pair in near_pairs_across(left, right, limit):
+    for by, key, limit in (
+        ("prompt", prompt_key, PROMPT_THRESHOLD),
+        ("reply", _identity, threshold),
+    ):
+        texts = [key(row) for row in [*rows, *held_out]]
+        pairs = find_duplicates(texts, limit, floor=limit, boundary=len(rows)).pairs()
+        for pair in pairs:
             known = found.get((pair.left, by))
             if known is None or pair.similarity > known.similarity:
-                exact = left[pair.left].casefold() == right[pair.right].casefold()
-                found[pair.left, by] = Leak(pair.left, pair.right, pair.similarity, by, exact)
+                right = pair.right - len(rows)
+                leak = Leak(pair.left, right, pair.similarity, by, pair.kind == "exact")
+                found[pair.left, by] = leak
     return sorted(found.values())
+
+
+def _whole(row: Conversation) -> str:
+    said = [turn.text for turn in row.turns if turn.role != "system"]
+    # A mark that folding keeps, so that where one turn ends and the next begins counts.
+    return " ␞ ".join(said) if any(text.strip() for text in said) else ""

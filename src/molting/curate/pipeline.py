@@ -20,7 +20,7 @@ from molting.core.conversation import Conversation, Verdict
 from molting.core.corpus import Corpus, Row, SplitName
 from molting.core.errors import CheckFailed
 from molting.curate.filters import filter_rows
-from molting.curate.grouping import duplicate_pairs, leak_groups, leaks, prompt_key
+from molting.curate.grouping import Likeness, duplicate_rows, leak_groups, leaks, prompt_key
 from molting.curate.reviewed import Reviewed, Rulings, applied, counted
 from molting.curate.selection import Score, score_rows, select
 from molting.signals.duplicates import groups
@@ -130,11 +130,11 @@ def _reject_duplicates(
 
     The others name it and their likeness to it.
     """
-    exact, near = duplicate_pairs([rows[i] for i in left], config.curate.near_threshold)
-    exact_group = groups(len(left), exact)
-    similarity = {(p.left, p.right): p.similarity for p in [*near, *exact]}
+    threshold = config.curate.near_threshold
+    found = duplicate_rows([rows[i] for i in left], threshold, floor=threshold)
+    likeness_of = Likeness(found)
     members: dict[int, list[int]] = {}
-    for place, root in enumerate(groups(len(left), [*exact, *near])):
+    for place, root in enumerate(groups(len(left), found.duplicates.pairs())):
         members.setdefault(root, []).append(place)
     for group in members.values():
         # Greedy: a row goes only if it is itself like a row that stays, not through a chain.
@@ -142,16 +142,13 @@ def _reject_duplicates(
         for place in sorted(group, key=lambda p: (-round(scores[left[p]].score, 1), p)):
             twin, likeness = None, 0.0
             for kept in stay:
-                same = exact_group[kept] == exact_group[place]
-                value = 1.0 if same else similarity.get((min(kept, place), max(kept, place)), 0.0)
+                value = likeness_of(kept, place)
                 if value > likeness:
                     twin, likeness = kept, value
             if twin is None:
                 stay.append(place)
                 continue
-            reason = (
-                "exact_duplicate" if exact_group[twin] == exact_group[place] else "near_duplicate"
-            )
+            reason = "exact_duplicate" if likeness_of.exact(twin, place) else "near_duplicate"
             row, other = rows[left[place]], rows[left[twin]]
             evidence = {
                 "twin": other.id,

@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_SPACE = re.compile(r"\s+")
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
+WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
 def fold(text: str) -> str:
     """NFKC, case folded, white space collapsed: texts that fold alike are exact duplicates."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().casefold()
+    # `split` parts at what `\s` matches; for ASCII the other two steps come down to `lower`.
+    if text.isascii():
+        return " ".join(text.split()).lower()
+    return " ".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
 def words(text: str) -> list[str]:
     """Folded words, apostrophes inside kept."""
-    return _WORD.findall(fold(text))
+    return WORD.findall(fold(text))
 
 
 def first_words(text: str, count: int, skip: int = 0) -> str:
