@@ -1,6 +1,6 @@
 """Curation and split, top to bottom: every row that came in leaves with one verdict.
 
-noise → duplicates → leaks into the held-out rows → split by group → the best N
+redaction → noise → duplicates → leaks into the held-out rows → split by group → the best N
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from molting.core.corpus import Corpus, Row, SplitName
 from molting.core.errors import CheckFailed
 from molting.curate.filters import filter_rows
 from molting.curate.grouping import duplicate_pairs, leak_groups, leaks, prompt_key
+from molting.curate.redaction import redact_rows
 from molting.curate.selection import Score, score_rows, select
 from molting.signals.duplicates import groups
+from molting.signals.noise import own_words
 
 MINIMUM_ROWS = 12
 """Fewer usable rows cannot be split into training, validation and test."""
-_VERSION = 3
+_VERSION = 4
 
 
 def corpus_id(
@@ -32,7 +34,7 @@ def corpus_id(
         "corpus", _VERSION,
         [(c.id, str(c.source)) for c in conversations],
         [(c.id, str(c.source)) for c in held_out],
-        config.curate, config.split,
+        config.curate, config.split, own_words(config.persona),
     )  # fmt: skip
 
 
@@ -40,9 +42,13 @@ def curate(
     conversations: Sequence[Conversation], held_out: Sequence[Conversation], config: Config
 ) -> Corpus:
     """A new corpus. Raises CheckFailed when too few rows are left to train and measure."""
-    rows = list(conversations)
+    redacted = redact_rows(conversations, config.curate)
+    redacted_held_out = redact_rows(held_out, config.curate)
+    made_id = corpus_id(conversations, held_out, config)
+    rows, held_out = redacted.rows, redacted_held_out.rows
     splits: dict[int, SplitName] = {}
-    verdicts = {i: verdict for i, verdict in enumerate(filter_rows(rows, config.curate)) if verdict}
+    noise = filter_rows(rows, config.curate, config.persona)
+    verdicts = {i: verdict for i, verdict in enumerate(noise) if verdict}
 
     left = [i for i in range(len(rows)) if i not in verdicts]
     scores = dict(zip(left, score_rows([rows[i] for i in left], config.curate.seed), strict=True))
@@ -83,16 +89,19 @@ def curate(
     _choose(rows, [i for i in left if i not in splits and i not in verdicts], group, scores, config,
             verdicts, splits)  # fmt: skip
 
-    made = [Row(row, verdicts[i], splits.get(i), group.get(i)) for i, row in enumerate(rows)]
+    made = [
+        Row(row, redacted.explain(i, verdicts[i]), splits.get(i), group.get(i))
+        for i, row in enumerate(rows)
+    ]
     made += [
-        Row(row, verdict, "test" if verdict.kept else None)
-        for row, verdict in zip(held_out, test_verdicts, strict=True)
+        Row(row, redacted_held_out.explain(i, verdict), "test" if verdict.kept else None)
+        for i, (row, verdict) in enumerate(zip(held_out, test_verdicts, strict=True))
     ]
     recipe = {
         "curate": msgspec.to_builtins(config.curate),
         "split": msgspec.to_builtins(config.split),
     }
-    return Corpus(corpus_id(conversations, held_out, config), tuple(made), recipe)
+    return Corpus(made_id, tuple(made), recipe)
 
 
 def _reject_duplicates(
@@ -141,7 +150,8 @@ def _held_out_rows(held_out: Sequence[Conversation], config: Config) -> tuple[bo
     """Verdicts for rows of `data.held_out`: noise goes, and one row a prompt stays."""
     verdicts: list[Verdict] = []
     seen: dict[str, Conversation] = {}
-    for row, noisy in zip(held_out, filter_rows(held_out, config.curate), strict=True):
+    noise = filter_rows(held_out, config.curate, config.persona)
+    for row, noisy in zip(held_out, noise, strict=True):
         key = prompt_key(row)
         if noisy:
             verdicts.append(noisy)

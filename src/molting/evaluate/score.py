@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from molting.core.persona import Persona
-from molting.evaluate.dimensions import clean, complete, distinct, relevance, repetition
+from molting.evaluate.dimensions import clean, complete, distinct, relevance
+from molting.signals.repetition import repetition
 from molting.signals.stats import Array, Estimate, cluster_bootstrap, weighted_mean
 from molting.signals.voice import VoiceDetector
 
