@@ -6,14 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molting.core.persona import Persona
-from molting.evaluate.dimensions import (
-    bigrams,
-    clean,
-    complete,
-    distinct,
-    relevance,
-    repetition,
-)
+from molting.evaluate.dimensions import bigrams, clean, complete, distinct, relevance
 
 SKERRY = Persona(name="Skerry", voice_never=("great question", "matey", " "))
 
@@ -43,13 +36,6 @@ def test_a_reply_is_complete_when_the_model_stopped_whatever_it_looks_like() -> 
     assert complete(cut, None) == 0.0
     assert complete("The tide comes in.", None) == 1.0
     assert complete("  ", True) == 0.0
-
-
-def test_repetition_is_the_share_of_word_pairs_that_came_before() -> None:
-    assert repetition("one two three four five") == 0.0
-    assert repetition("aye mate aye mate aye mate aye mate") == pytest.approx(1 - 2 / 7)
-    assert repetition("aye aye aye") == 0.0, "three words are no loop"
-    assert repetition("") == 0.0
 
 
 def test_distinct_tells_a_constant_reply_from_different_ones() -> None:
@@ -96,7 +82,6 @@ def test_every_value_lies_between_zero_and_one(pairs: list[tuple[str, str]]) -> 
     for reply in replies:
         assert clean(reply, SKERRY) in (0.0, 1.0)
         assert complete(reply, None) in (0.0, 1.0)
-        assert 0.0 <= repetition(reply) < 1.0
     assert 0.0 <= distinct(bigrams(replies)) <= 1.0
     values = relevance([prompt for prompt, _ in pairs], replies)
     assert values.shape == (len(pairs),)

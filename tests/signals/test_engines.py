@@ -25,7 +25,7 @@ def test_tasks_are_drawn_as_they_are_needed(workers: int) -> None:
 
     def tasks() -> Iterator[int]:
         nonlocal drawn
-        for drawn in range(1000):
+        for drawn in range(1000):  # noqa: UP028
             yield drawn
 
     results = LocalEngine(workers).map(lambda n: n, tasks())

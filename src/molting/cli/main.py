@@ -177,6 +177,26 @@ def duplicates(
 
 
 @app.command()
+def signals(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR|FILE…]", help="A project, or chat files.")
+    ] = None,
+    settings: Settings = None,
+    perplexity: Annotated[
+        bool,
+        typer.Option("--perplexity", help="Score every reply under the base model (IFD too)."),
+    ] = False,
+    every_row: Annotated[bool, typer.Option("--rows", help="One line for every row.")] = False,
+    model: Annotated[str, typer.Option("--model", help="Base model, when files are given.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Describe every row: length, language, leftovers, secrets, toxicity, novelty, voice."""
+    from molting.cli.signals import run_signals
+
+    run_signals(paths or [HERE], settings or [], perplexity, every_row, model, as_json)
+
+
+@app.command()
 def curate(
     folder: Folder = HERE,
     target: Annotated[

@@ -86,6 +86,13 @@ class Curate(_Section, frozen=True):
     minimum_reply_words: Annotated[
         int, Meta(ge=1, description="a row is noise when all its replies are shorter")
     ] = 2
+    secrets: Annotated[
+        Literal["reject", "redact", "keep"],
+        Meta(
+            description="rows with secrets or personal data: `reject` them, `redact` them (each find "
+            "becomes its kind in brackets, and the row stays), or `keep` them as they are"
+        ),
+    ] = "reject"
     seed: Annotated[int, Meta(ge=0, lt=2**32, description="seed of the split")] = 0
 
 

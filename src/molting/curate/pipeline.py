@@ -1,8 +1,8 @@
 """Curation and split, top to bottom: every row that came in leaves with one verdict.
 
-noise → duplicates → leaks into the held-out rows → split by group → the best N
+redaction → noise → duplicates → leaks into the held-out rows → split by group → the best N
 
-What people decided about rows (curate.reviewed) comes in after each of these steps.
+What people decided about rows (curate.reviewed) comes in before the first and after each other step.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from molting.core.corpus import Corpus, Row, SplitName
 from molting.core.errors import CheckFailed
 from molting.curate.filters import filter_rows
 from molting.curate.grouping import Likeness, duplicate_rows, leak_groups, leaks, prompt_key
+from molting.curate.redaction import redact_rows
 from molting.curate.reviewed import Reviewed, Rulings, applied, counted
 from molting.curate.selection import Score, score_rows, select
 from molting.signals.duplicates import groups
+from molting.signals.noise import own_words
 
 MINIMUM_ROWS = 12
 """Fewer usable rows cannot be split into training, validation and test."""
@@ -42,7 +44,7 @@ def corpus_id(
         "corpus", _VERSION,
         [(c.id, str(c.source)) for c in conversations],
         [(c.id, str(c.source)) for c in held_out],
-        config.curate, config.split, *([changes] if changes else []),
+        config.curate, config.split, own_words(config.persona), *([changes] if changes else []),
     )  # fmt: skip
 
 
@@ -54,17 +56,21 @@ def curate(
 ) -> Corpus:
     """A new corpus. Raises CheckFailed when too few rows are left to train and measure."""
     decisions = decisions or {}
-    reviewed = Reviewed(conversations, decisions)
+    reviewed, reviewed_held_out = (Reviewed(rows, decisions) for rows in (conversations, held_out))
+    # Decisions are about rows as they came, secrets and all.
+    redacted, redacted_held_out = (
+        redact_rows(side.rows, config.curate) for side in (reviewed, reviewed_held_out)
+    )
+    reviewed.rows, reviewed_held_out.rows = redacted.rows, redacted_held_out.rows
     rows = reviewed.rows
     splits: dict[int, SplitName] = {}
-    verdicts = reviewed.after_noise(filter_rows(rows, config.curate))
+    verdicts = reviewed.after_noise(filter_rows(rows, config.curate, config.persona))
 
     left = [i for i in range(len(rows)) if i not in verdicts]
     scores = dict(zip(left, score_rows([rows[i] for i in left], config.curate.seed), strict=True))
     _reject_duplicates(rows, left, scores, config, verdicts)
     reviewed.after_duplicates(verdicts)
 
-    reviewed_held_out = Reviewed(held_out, decisions)
     held_out = reviewed_held_out.rows
     test_from_file, test_verdicts = _held_out_rows(reviewed_held_out, config)
     left = [i for i in left if i not in verdicts]
@@ -103,10 +109,13 @@ def curate(
     reviewed.after_choice(pool, verdicts, splits)
     reviewed.explain(verdicts)
 
-    made = [Row(row, verdicts[i], splits.get(i), group.get(i)) for i, row in enumerate(rows)]
+    made = [
+        Row(row, redacted.explain(i, verdicts[i]), splits.get(i), group.get(i))
+        for i, row in enumerate(rows)
+    ]
     made += [
-        Row(row, verdict, "test" if verdict.kept else None)
-        for row, verdict in zip(held_out, test_verdicts, strict=True)
+        Row(row, redacted_held_out.explain(i, verdict), "test" if verdict.kept else None)
+        for i, (row, verdict) in enumerate(zip(held_out, test_verdicts, strict=True))
     ]
     recipe = {
         "curate": msgspec.to_builtins(config.curate),
@@ -161,7 +170,7 @@ def _reject_duplicates(
 def _held_out_rows(reviewed: Reviewed, config: Config) -> tuple[bool, list[Verdict]]:
     """Verdicts for rows of `data.held_out`: noise goes, and one row a prompt stays."""
     held_out = reviewed.rows
-    verdicts = reviewed.after_noise(filter_rows(held_out, config.curate))
+    verdicts = reviewed.after_noise(filter_rows(held_out, config.curate, config.persona))
     seen: dict[str, Conversation] = {}
     for i, row in enumerate(held_out):
         key = prompt_key(row)

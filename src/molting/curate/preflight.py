@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from molting.core.config import Config
-from molting.core.conversation import Conversation, Source, Turn
+from molting.core.conversation import Conversation, Source, Turn, Verdict
 from molting.core.errors import InputError
 from molting.core.schedule import warmup_and_total
 from molting.curate.filters import REASONS, filter_rows
@@ -25,6 +25,7 @@ from molting.curate.kinds import kind_faults
 from molting.curate.selection import score_rows
 from molting.models.render import Rendered, Renderer
 from molting.signals.noise import find_noise
+from molting.signals.secrets import find_secrets
 from molting.signals.text import words
 
 Severity = Literal["error", "warning", "note"]
@@ -58,12 +59,16 @@ _ROW_REMEDIES: dict[str, tuple[Severity, str]] = {
     "empty_reply": ("error", "remove the row or write the reply"),
     "too_short": ("warning", "remove the row, or lower curate.minimum_reply_words"),
     "template_token": ("error", "strip the tokens; the model's own template writes them"),
+    "placeholder": ("error", "fill it in or remove the row: the model would say it as it stands"),
     "error": ("error", "remove the row: the model would learn to fail"),
     "boilerplate": ("error", "remove or rewrite the row: it teaches the stock assistant"),
     "agent_chatter": ("error", "remove the row: nobody talks to the persona there"),
     "tool_output": ("error", "remove the row: a tool speaks, not the persona"),
     "cut_off": ("warning", "complete the reply or remove the row"),
-    "secret": ("error", "remove the secret: a model can repeat what it was trained on"),
+    "secret": (
+        "error",
+        'remove the secret, or set curate.secrets to "redact": a model can repeat what it was trained on',
+    ),
 }
 
 
@@ -130,13 +135,27 @@ def _finding(
 
 def _noise(rows: Sequence[Conversation], config: Config) -> list[Finding]:
     by_reason: dict[str, list[Conversation]] = defaultdict(list)
-    for row, verdict in zip(rows, filter_rows(rows, config.curate), strict=True):
+    for row, verdict in zip(rows, _filtered(rows, config), strict=True):
         if verdict:
             by_reason[verdict.reason].append(row)
-    return [
+    found = [
         _finding(reason, *_split_remedy(reason, len(concerned)), concerned)
         for reason, concerned in by_reason.items()
     ]
+    kept = [
+        row
+        for row in (rows if config.curate.secrets == "keep" else ())
+        if any(find_secrets(turn.text) for turn in row.turns)
+    ]
+    if kept:
+        message = f"{_rows(len(kept))}: {REASONS['secret']}, kept because curate.secrets says so"
+        remedy = 'set curate.secrets to "redact": a model can repeat what it was trained on'
+        found.append(_finding("secret_kept", "warning", message, remedy, kept))
+    return found
+
+
+def _filtered(rows: Sequence[Conversation], config: Config) -> list[Verdict | None]:
+    return filter_rows(rows, config.curate, config.persona)
 
 
 def _split_remedy(reason: str, count: int) -> tuple[Severity, str, str]:
@@ -200,7 +219,7 @@ def _persona(rows: Sequence[Conversation], config: Config) -> list[Finding]:
             )
         )
     clean = [
-        row for row, verdict in zip(replied, filter_rows(replied, config.curate), strict=True)
+        row for row, verdict in zip(replied, _filtered(replied, config), strict=True)
         if verdict is None
     ]  # fmt: skip
     scores = score_rows(clean, config.curate.seed)

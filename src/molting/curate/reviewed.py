@@ -65,6 +65,7 @@ class Reviewed:
         self.rulings = {i: rulings[row.id] for i, row in enumerate(rows) if row.id in rulings}
         self.rows = [reworded(row, self.rulings.get(i)) for i, row in enumerate(rows)]
         self.kept = {i for i, ruling in self.rulings.items() if ruling.kept}
+        self.edited = {i for i, row in enumerate(self.rows) if row is not self.originals[i]}
         self._over: dict[int, list[str]] = defaultdict(list)
 
     def after_noise(self, verdicts: Sequence[Verdict | None]) -> dict[int, Verdict]:
@@ -141,7 +142,7 @@ class Reviewed:
             )
 
     def _evidence(self, i: int, ruling: Ruling, verdict: Verdict) -> dict[str, Any]:
-        edited = self.rows[i] is not self.originals[i]
+        edited = i in self.edited
         source = ruling.edit if edited and ruling.edit else ruling.decision
         found: dict[str, Any] = {
             "action": "edit" if edited else "keep" if ruling.kept else "reject",

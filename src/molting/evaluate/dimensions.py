@@ -18,15 +18,12 @@ from molting.signals.noise import find_noise, looks_cut
 from molting.signals.stats import Array
 from molting.signals.text import fold, words
 
-_COMMON = 4
-"""A bigram may come back this many words' share before it counts as a loop."""
-
 
 def clean(reply: str, persona: Persona) -> float:
     """1 or 0."""
     folded = fold(reply)
     never = any(fold(p) and fold(p) in folded for p in persona.voice_never)
-    return 0.0 if never or find_noise(reply) or not reply.strip() else 1.0
+    return 0.0 if never or find_noise(reply, persona=persona) or not reply.strip() else 1.0
 
 
 def complete(reply: str, ended_by_stop: bool | None) -> float:
@@ -34,15 +31,6 @@ def complete(reply: str, ended_by_stop: bool | None) -> float:
     if not reply.strip():
         return 0.0
     return float(ended_by_stop if ended_by_stop is not None else not looks_cut(reply))
-
-
-def repetition(reply: str) -> float:
-    """Share of word bigrams that came before in the same reply, 0 to 1."""
-    spoken = words(reply)
-    bigrams = list(itertools.pairwise(spoken))
-    if len(bigrams) < _COMMON:
-        return 0.0
-    return 1.0 - len(set(bigrams)) / len(bigrams)
 
 
 class Bigrams(NamedTuple):

@@ -26,8 +26,8 @@ from molting.evaluate.dimensions import (
     complete,
     distinct,
     relevance,
-    repetition,
 )
+from molting.signals.repetition import repetition
 from molting.signals.stats import Array, Estimate, cluster_bootstrap, weighted_mean
 from molting.signals.voice import VoiceDetector
 

@@ -277,7 +277,7 @@ def _clean(text: str) -> str:
     """Text that may be shown: secrets and personal data are named instead."""
     from molting.signals.secrets import redact
 
-    return redact(text)
+    return redact(text).text
 
 
 def _excerpt(text: str) -> str:

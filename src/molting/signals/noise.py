@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
+
+from molting.core.persona import Persona
+from molting.signals.text import fold
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -82,23 +86,84 @@ _COMPILED = {
     kind: [re.compile(p, re.IGNORECASE | re.MULTILINE) for p in patterns]
     for kind, patterns in _PATTERNS.items()
 }
+_CLAIMS = [
+    (re.compile(r"\b(?:language model|llm)\b"), re.compile(r"\b(?:language model|llm)s?\b")),
+    (re.compile(r"\bvirtual assistant\b"), re.compile(r"\b(?:virtual |ai )assistant\b")),
+    (
+        re.compile(r"\b(?:an? ai|artificial intelligence)\b"),
+        re.compile(r"\b(?:ai|a\.i\.|artificial intelligence|robot|android|chatbot|cyborg|computer|machine intelligence|language model|llm)\b"),
+    ),
+]  # fmt: skip
+"""What a reply may claim to be, and what the persona must be for that to be true."""
+_MACHINE = re.compile("|".join(owned.pattern for _, owned in _CLAIMS))
+_STOCK = re.compile("|".join(f"(?:{p})" for p in _PATTERNS["boilerplate"]), re.IGNORECASE)
 _ENDS = re.compile(r"""[.!?…。！？~*)\]}"'”’»:;\-—–]\W*$|[^\w\s,]\s*$""")
 
 REJECTED_KINDS = ("template_token", "error", "boilerplate", "agent_chatter", "tool_output")
 """Kinds that make a row noise; a heading alone is only counted."""
 
 
-def find_noise(text: str, kinds: Sequence[str] | None = None) -> list[Hit]:
-    """The first hit of each kind in `text`."""
-    # One character for one, so that the spans hold: exports often write "I’m".
-    straight = text.replace("’", "'")
+def find_noise(
+    text: str, kinds: Sequence[str] | None = None, persona: Persona | None = None
+) -> list[Hit]:
+    """The first hit of each kind in `text`.
+
+    A robot may say that it is an AI: what the persona's own description, facts or samples say is
+    no boilerplate in its replies, unless `voice_never` forbids it.
+    """
     hits = []
     for kind in kinds or _COMPILED:
-        found = [m for pattern in _COMPILED[kind] if (m := pattern.search(straight))]
+        found = list(_matches(text, kind, persona))
         if found:
-            first = min(found, key=lambda m: m.start())
-            hits.append(Hit(kind, first.start(), first.end()))
+            hits.append(min(found, key=lambda hit: hit.start))
     return hits
+
+
+def all_noise(text: str, persona: Persona | None = None) -> list[Hit]:
+    """Every hit of every kind, leftmost first; those of one kind do not overlap."""
+    hits: list[Hit] = []
+    for kind in _COMPILED:
+        last = 0
+        for hit in sorted(_matches(text, kind, persona), key=lambda hit: (hit.start, -hit.end)):
+            if hit.start >= last:
+                hits.append(hit)
+                last = hit.end
+    return sorted(hits, key=lambda hit: (hit.start, hit.end))
+
+
+def _matches(text: str, kind: str, persona: Persona | None) -> Iterator[Hit]:
+    # One character for one, so that the spans hold: exports often write "I’m".
+    straight = text.replace("’", "'")
+    own = own_words(persona) if persona is not None and kind == "boilerplate" else ""
+    for pattern in _COMPILED[kind]:
+        for match in pattern.finditer(straight):
+            if not (own and _says_itself(match, own)):
+                yield Hit(kind, match.start(), match.end())
+
+
+@functools.cache
+def own_words(persona: Persona) -> str:
+    """What the persona says of itself, folded; empty where `boilerplate` needs no exception."""
+    said = [persona.description, *persona.samples, *persona.voice_does]
+    said += [part for fact in persona.facts for part in (fact.answer, *fact.accept)]
+    own = fold(" \n ".join(said))
+    never = " \n ".join(fold(phrase) for phrase in persona.voice_never)
+    return f"{own}\0{never}" if _MACHINE.search(own) or _STOCK.search(own) else ""
+
+
+def _says_itself(match: re.Match[str], own: str) -> bool:
+    own, _, never = own.partition("\0")
+    said = fold(match.group())
+    if any(phrase in said or said in phrase for phrase in never.split(" \n ") if phrase):
+        return False
+    if said in own:
+        return True
+    # "As an AI language model" claims more than "as an AI" does.
+    claim = fold(match.string[match.start() : match.end() + 16])
+    for noun, owned in _CLAIMS:
+        if noun.search(claim):
+            return owned.search(own) is not None
+    return False
 
 
 def looks_cut(text: str, minimum_words: int = 8) -> bool:

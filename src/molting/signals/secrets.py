@@ -1,66 +1,107 @@
-"""Secrets and personal data, as spans. Nothing found here may leave in an export."""
+"""Secrets and personal data, as spans, and text without them. Nothing found here may leave.
+
+The rules stand in `credentials`, `phones`, `personal` and `national_ids`. What is redacted is
+replaced by its kind in brackets; such a placeholder is a wall that no rule looks across, and
+`find_secrets` looks at what is left between its finds until nothing more is found. So the redacted
+text holds no secret, and redacting it again changes nothing: both follow from how it is made.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from molting.signals import credentials, personal, phones
 from molting.signals.noise import Hit
+from molting.signals.rules import Rule, Scanned, hits
 
-_PATTERNS: dict[str, str] = {
-    "private_key": r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----",
-    "api_key": r"\b(?:sk|pk|rk)[-_](?:[a-z]+[-_])?[A-Za-z0-9_-]{12,}\b|\bgh[pousr]_[A-Za-z0-9]{20,}\b"
-    r"|\bgithub_pat_\w{20,}\b|\bxox[abprs]-[\w-]{10,}|\bAIza[\w-]{30,}|\bhf_[A-Za-z0-9]{20,}\b"
-    r"|\bmoltbook_[\w-]{12,}|\bglpat-[\w-]{16,}",
-    "aws_key": r"\b(?:AKIA|ASIA)[A-Z0-9]{12,16}\b",
-    "jwt": r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,}",
-    "url_password": r"\b[a-z][a-z0-9+.-]*://[^\s:/@]+:[^\s/@]+@[^\s/]+",
-    # "The secret is butter!" gives nothing away: what follows must look made up, not spoken.
-    "password": r"\b(?:password|passwd|passphrase|api[_ -]?key)\s*(?:is|=|:)\s*[\"'`]?"
-    r"(?=[^\s\"'`]*(?:\d|[!@#$%^&*_]+[A-Za-z0-9]))[^\s\"'`,;]{6,}"
-    r"|(?<![A-Za-z])(?:secret|token)(?:[_ ]key)?\s*(?:is|=|:)\s*[\"'`]?"
-    r"(?=[^\s\"'`]*[A-Za-z])(?=[^\s\"'`]*\d)[A-Za-z0-9+/=_!@#$%^&*.]{8,}",
-    "email": r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b",
-    "card_number": r"\b(?:\d[ -]?){12,18}\d\b",
-    "phone": r"(?<![\w.])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?|\d{2,4}[ .-])\d{3,4}[ .-](?!000\b)\d{3,4}\b"
-    r"|\b555-\d{4}\b|(?<![\w.])\+\d{9,14}\b",
-    "ip_address": r"(?<![\d.])(?!127\.|0\.0\.0\.0)(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?!\.?\d)",
-    "home_path": r"(?<!\w)(?:(?:/home/|/Users/|[A-Za-z]:\\Users\\)[A-Za-z0-9._-]+(?:[/\\][^\s\"',;]*)?|/root/\S+)",
-    "ssn": r"\b\d{3}-\d{2}-\d{4}\b",
-}
-_COMPILED = {kind: re.compile(pattern) for kind, pattern in _PATTERNS.items()}
-_CASELESS = re.compile(_PATTERNS["password"], re.IGNORECASE)
+_RULES: tuple[Rule, ...] = (
+    *credentials.RULES, *personal.RULES, *phones.RULES, *credentials.GENERIC,
+)  # fmt: skip
+"""Where two finds overlap they become one, of the kind of the rule that stands first."""
+KINDS = tuple(dict.fromkeys(one.kind for one in _RULES))
+"""Every kind of find. A closed list."""
+_PLACEHOLDER = re.compile(rf"\[({'|'.join(KINDS)})(?: (\d{{1,6}}))?\]")
+
+
+class Redaction(NamedTuple):
+    """A text that may be shown, and where in the original the finds stood."""
+
+    text: str
+    hits: list[Hit]
 
 
 def find_secrets(text: str) -> list[Hit]:
     """All secrets and personal data in `text`, leftmost first, without overlaps."""
     found: list[Hit] = []
-    for kind, pattern in _COMPILED.items():
-        compiled = _CASELESS if kind == "password" else pattern
-        for match in compiled.finditer(text):
-            if kind == "card_number" and not _luhn(match.group()):
-                continue
-            found.append(Hit(kind, match.start(), match.end()))
-    kept: list[Hit] = []
-    for hit in sorted(found, key=lambda hit: (hit.start, -hit.end)):
-        if not kept or hit.start >= kept[-1].end:
-            kept.append(hit)
-    return kept
+    at = 0
+    open_: list[tuple[int, int]] = []
+    for match in _PLACEHOLDER.finditer(text):
+        open_.append((at, match.start()))
+        at = match.end()
+    open_.append((at, len(text)))
+    while open_:
+        start, end = open_.pop()
+        merged = _scan(text[start:end])
+        at = start
+        for hit in merged:
+            found.append(Hit(hit.kind, start + hit.start, start + hit.end))
+            open_.append((at, start + hit.start))
+            at = start + hit.end
+        if merged:
+            open_.append((at, end))
+    return sorted(found, key=lambda hit: hit.start)
 
 
-def redact(text: str) -> str:
-    """`text` with every secret replaced by its kind in brackets."""
-    for hit in reversed(find_secrets(text)):
-        text = f"{text[: hit.start]}[{hit.kind}]{text[hit.end :]}"
-    return text
+def redact(text: str) -> Redaction:
+    """`text` with every secret replaced by its kind in brackets, and what was replaced."""
+    return redact_all([text])[0]
 
 
-def _luhn(text: str) -> bool:
-    """The check digit of payment cards: random digit runs rarely pass it."""
-    digits = [int(c) for c in text if c.isdigit()]
-    if not 13 <= len(digits) <= 19:
-        return False
-    total = 0
-    for i, digit in enumerate(reversed(digits)):
-        doubled = digit * 2 if i % 2 else digit
-        total += doubled - 9 if doubled > 9 else doubled
-    return total % 10 == 0
+def redact_all(texts: Sequence[str]) -> list[Redaction]:
+    """Redact the texts of one conversation.
+
+    The first e-mail address is `[email]`, a second one `[email 2]`, and the same address has the
+    same placeholder everywhere: who is meant stays readable, and most text needs no number.
+    """
+    used: dict[str, int] = {}
+    for text in texts:
+        for match in _PLACEHOLDER.finditer(text):
+            used[match[1]] = max(used.get(match[1], 0), int(match[2] or 1))
+    known: dict[tuple[str, str], str] = {}
+    redacted = []
+    for text in texts:
+        found = find_secrets(text)
+        pieces, at = [], 0
+        for hit in found:
+            key = (hit.kind, _same(text[hit.start : hit.end]))
+            if key not in known:
+                used[hit.kind] = number = used.get(hit.kind, 0) + 1
+                known[key] = f"[{hit.kind}]" if number == 1 else f"[{hit.kind} {number}]"
+            pieces += [text[at : hit.start], known[key]]
+            at = hit.end
+        redacted.append(Redaction("".join([*pieces, text[at:]]), found))
+    return redacted
+
+
+def _scan(text: str) -> list[Hit]:
+    """One look with every rule; overlapping finds become one."""
+    if len(text) < 5:
+        return []
+    scanned = Scanned.of(text)
+    found = [(hit, rank) for rank, one in enumerate(_RULES) for hit in hits(scanned, one)]
+    merged: list[tuple[Hit, int]] = []
+    for hit, rank in sorted(found, key=lambda item: (item[0].start, -item[0].end, item[1])):
+        last, first = merged[-1] if merged else (None, 0)
+        if last is None or hit.start >= last.end:
+            merged.append((hit, rank))
+            continue
+        kind = hit.kind if rank < first else last.kind
+        merged[-1] = (Hit(kind, last.start, max(last.end, hit.end)), min(rank, first))
+    return [hit for hit, _ in merged]
+
+
+def _same(secret: str) -> str:
+    """What is left of a secret when only its spelling varies."""
+    return "".join(c for c in secret.casefold() if c.isalnum())
