@@ -347,3 +347,21 @@ def test_what_a_person_kept_does_not_stop_training() -> None:
     assert (merged.severity, merged.remaining) == ("note", 1)
     warning = msgspec.structs.replace(hard, code="low_trained_share")
     assert soften([warning], {"a.jsonl:21"}) == [warning], "a person has not looked at that"
+
+
+def test_decisions_hold_for_rows_that_are_redacted() -> None:
+    secret = row("where do I write", "To the keel, at ann.oar" + "@" + "reef.com, as ever.", 21)
+    rows = [*good(20), secret]
+    config = override(Config(), "curate", secrets="redact")
+    kept = find(curate(rows, [], config, decide(("anna", secret, "keep"))), 21)
+    assert kept.verdict.kept
+    assert "reef.com" not in kept.conversation.reply
+    # It was redacted, not edited: the decision is told as what it was.
+    assert kept.verdict.evidence["action"] == "keep"
+    assert kept.verdict.evidence["original"] == secret.id
+    words = "To gull" + "@" + "reef.com, and mind the plank."
+    edited = find(curate(rows, [], config, decide(("anna", secret, "edit"), words=words)), 21)
+    assert "reef.com" not in edited.conversation.reply
+    assert "mind the plank" in edited.conversation.reply
+    assert edited.verdict.evidence["action"] == "edit"
+    assert edited.verdict.evidence["original"] == secret.id
