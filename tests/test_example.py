@@ -106,7 +106,7 @@ def test_the_check_finds_nothing_left_after_curation(example: Path, molting: obj
     found = done.json
     assert [f["code"] for f in found["findings"] if f["open"]] == []
     assert found["open"] == 0
-    assert (found["rows"], found["training_rows"]) == (450, 265)
+    assert (found["rows"], found["training_rows"]) == (450, 260)
     estimate = found["estimate"]
     assert estimate["train_minutes"] > 0
     assert estimate["memory_gib"] > 0

@@ -18,14 +18,14 @@ def grown(make_project: Callable[..., Path], tmp_path_factory: pytest.TempPathFa
     from molting.core.project import open_project
 
     root = make_project(tmp_path_factory.mktemp("corpus") / "p", rows=60)
-    run_curate(root, [], True)
+    run_curate(root, [], False, True)
     project = open_project(root)
     rows = load_corpus(versions(project.corpora)[0].folder).split("train")
     run_review(root, [], Options(decide=(rows[0].id, "reject"), note="[dull]"))
     turns = (*rows[1].turns[:-1], type(rows[1].turns[-1])("assistant", "Clack, [shoreling]."))
     Journal(project).append("anna", rows[1].id, "edit", turns=turns, original=rows[1].turns)
-    run_curate(root, [], True)
-    run_curate(root, ["curate.target=15"], True)
+    run_curate(root, [], False, True)
+    run_curate(root, ["curate.target=15"], False, True)
     return root
 
 

@@ -26,7 +26,7 @@ def curated(make_project: Callable[..., Path], tmp_path_factory: pytest.TempPath
     from molting.cli.stages import run_curate
 
     root = make_project(tmp_path_factory.mktemp("review") / "p", rows=60, curate={"target": 20})
-    run_curate(root, [], True)
+    run_curate(root, [], False, True)
     return root
 
 

@@ -1,14 +1,12 @@
 """How good a row is to train on: voice × quality, every part kept.
 
-    score = in_voice · fluent · substance · complete · tidy · √variety · ⁴√relevance     0 to 1 each
+    score = in_voice · √fluent · substance · complete · tidy · √variety · ⁴√relevance     0 to 1 each
 
     voice      the probability that the row is the persona's and neither neutral text nor another
                persona's (detector of signals.voice, cross-fitted: no row is scored by a detector
                that saw it)
-    in_voice   full from a probability of 0.6 and a quarter deviation below the corpus' own middle
-               on, because preferring the loudest rows teaches a caricature; falls to nothing one
-               and a half deviations (of the log odds) further down, where rows of another voice
-               are that the detector has learned along with the persona's
+    in_voice   full from a probability of 0.6 on, because preferring the loudest rows teaches a
+               caricature
     fluent     whether the other rows' characters predict this row's (signals.fluency); full down
                to one deviation below the median, so that only what is damaged or odd is marked
     substance  rises with the reply's words to 1 at 20 words, falls beyond three times the median
@@ -18,7 +16,7 @@
     relevance  how often the prompt's words fit this reply better than another prompt's do
 
 A product, because a row is as good as its weakest part: a garbled row is not saved by its length.
-The last two are noisy in a short chat, so they weigh less.
+The roots are for parts that are noisy in a short chat: a reply full of numbers is not damaged.
 """
 
 from __future__ import annotations
@@ -108,17 +106,14 @@ def _total(score: Score) -> float:
     if score.in_voice is not None:
         total *= score.in_voice
     if score.fluent is not None:
-        total *= score.fluent
+        total *= score.fluent**0.5
     if score.relevance is not None:
         total *= max(_LEAST, score.relevance) ** 0.25
     return float(total)
 
 
 def _in_voice(voice: Array) -> Array:
-    odds = np.clip(voice, 1e-4, 1 - 1e-4)
-    behind = outlyingness(np.log(odds / (1 - odds)))
-    among = 1.0 - (behind - 0.25) / 1.5
-    return np.asarray(np.clip(np.minimum(voice / _ENOUGH_VOICE, among), _LEAST, 1.0))
+    return np.asarray(np.clip(voice / _ENOUGH_VOICE, _LEAST, 1.0))
 
 
 def _substance(rows: Sequence[Conversation]) -> Array:
