@@ -24,7 +24,8 @@ from collections import Counter, defaultdict
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.planted import FORMATS, Format, half, plant
+from benchmarks.planted import FORMATS, half, plant
+from benchmarks.planted_keys import Format
 from molting.signals.noise import Hit
 from molting.signals.secrets import find_secrets, redact
 

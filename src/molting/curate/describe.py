@@ -18,7 +18,7 @@ from molting.core.persona import Persona
 from molting.curate.grouping import reply_text
 from molting.signals.difficulty import UNMEASURED, Difficulties
 from molting.signals.encoding import find_damage
-from molting.signals.language import UNKNOWN, detect_language
+from molting.signals.language import UNKNOWN, detect_language, same_language
 from molting.signals.leftovers import find_leftovers, find_refusals
 from molting.signals.noise import Hit, all_noise, cut_replies, looks_cut
 from molting.signals.novelty import novelty
@@ -83,7 +83,7 @@ class RowSignals(msgspec.Struct, frozen=True):
     def flags(self, language: str | None = None) -> list[str]:
         """What a person may want to look at, sorted; `language` is the one that is expected."""
         found = {mark.flag for mark in self.marks if mark.flag}
-        if language and self.language not in (UNKNOWN, language):
+        if language and self.language != UNKNOWN and not same_language(self.language, language):
             found.add(f"language:{self.language}")
         return sorted(found)
 

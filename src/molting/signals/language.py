@@ -25,6 +25,9 @@ _ONE_LANGUAGE = {
     "si": "\u0d80-\u0dff", "or": "\u0b00-\u0b7f",
 }  # fmt: skip
 _SCRIPTS = {code: re.compile(f"[{letters}]") for code, letters in _ONE_LANGUAGE.items()}
+_DIALECT = {"arz": "ar", "ary": "ar", "nb": "no", "nn": "no", "yue": "zh", "wuu": "zh", "uzs": "uz"}
+_STANDARD = {"hr": "sh", "sr": "sh", "bs": "sh", "id": "ms"}
+"""Near relatives, which short text does not tell apart: their probability counts together."""
 _HAN = re.compile("[\u3400-\u9fff]")
 _NOT_LANGUAGE = re.compile(
     r"https?://\S+|www\.\S+|\S+@\S+|`[^`]*`|<[^<>\n]{1,40}>|\[[a-z_]+(?: \d+)?\]"
@@ -55,11 +58,19 @@ def detect_language(text: str) -> Language:
     han = len(_HAN.findall(plain))
     if letters < (4 if han > letters / 2 else MINIMUM_LETTERS):
         return Language(UNKNOWN, None)
-    code, confidence = _identifier().classify(plain)
-    confidence = min(1.0, float(confidence))
+    ranked = [(_DIALECT.get(c, c), float(p)) for c, p in _identifier().rank(plain)[:6]]
+    code = ranked[0][0]
+    confidence = min(1.0, sum(p for other, p in ranked if same_language(code, other)))
+    if code == "zxx":  # no linguistic content
+        return Language(UNKNOWN, confidence)
     # Han without kana is Chinese but for names and signs.
     least = 0.5 if han > letters / 2 else CONFIDENT
-    return Language(str(code) if confidence >= least else UNKNOWN, confidence)
+    return Language(code if confidence >= least else UNKNOWN, confidence)
+
+
+def same_language(left: str, right: str) -> bool:
+    """Whether two codes are of one language, or of standards that text does not tell apart."""
+    return _STANDARD.get(left, left) == _STANDARD.get(right, right)
 
 
 @functools.cache

@@ -125,7 +125,8 @@ def _rut(text: str) -> bool:
 def _cuit(text: str) -> bool:
     digits = digits_of(text)
     written = "".join(map(str, digits[:10]))
-    return (11 - weighted(written, (5, 4, 3, 2, 7, 6, 5, 4, 3, 2), 11)) % 11 == digits[10]
+    rest = weighted(written, (5, 4, 3, 2, 7, 6, 5, 4, 3, 2), 11)
+    return int("012345678990"[11 - rest]) == digits[10]
 
 
 def _turkey(text: str) -> bool:
@@ -164,7 +165,7 @@ def _nric(text: str) -> bool:
     total = weighted(bare[1:8], _NRIC_WEIGHTS, 11)
     total += {"T": 4, "G": 4, "M": 3}.get(bare[0], 0)
     letters = {"S": "JZIHGFEDCBA", "T": "JZIHGFEDCBA", "F": "XWUTRQPNMLK", "G": "XWUTRQPNMLK"}
-    return letters.get(bare[0], "KLJNPQRTUWX")[total % 11] == bare[8]
+    return letters.get(bare[0], "XWUTRQPNJLK")[total % 11] == bare[8]
 
 
 def _taiwan(text: str) -> bool:

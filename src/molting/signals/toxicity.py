@@ -33,7 +33,7 @@ _HATE = re.compile(
 )
 _NOT_MEANT = re.compile(
     # armour, stages of cooking, names of places and people, technical words
-    r"\bchinks? in\b|\bspic(?:k)? and span\b|\bscunthorpe\b|\bfire retardants?\b|\bretard(?:ation|ing|ed) (?:growth|the|by|time|motion)\b"
+    r"\bchinks? in\b|\bspic(?:k)? and span\b|\bscunthorpe\b|\bfire retardants?\b|\bretard(?:ation|ing|ed|s)? (?:growth|progress|the|its|by|time|motion)\b"
     r"|\bprick(?:s|ed|ing)? (?:up|my (?:ears|finger|thumb|conscience)|his|her|your (?:ears|finger)|the|with|of)\b|\bby the pricking\b"
     r"|\b(?:apple|lemon|jam|cherry|custard|pop) tarts?\b|\btart(?:ar|an)\b|\bdeaf and dumb\b|\bdumb(?:bell|waiter|founded|struck)s?\b",
     re.IGNORECASE,
@@ -141,7 +141,9 @@ def _disguised(term: str) -> str:
     if " " not in body and len(body) >= 4 and body.isalpha():
         # "f u c k", "s.h.i.t"
         forms.append(r"[\s._-]".join(re.escape(c) for c in body))
-    return f"(?:{'|'.join(forms)}){_ENDINGS if inflected else ''}"
+    # The last consonant may double before an ending: "shitting".
+    twice = f"{body[-1]}?" if inflected and body[-1] not in "aeiou" else ""
+    return f"(?:{'|'.join(forms)}){twice + _ENDINGS if inflected else ''}"
 
 
 def _word(word: str) -> str:
