@@ -88,7 +88,11 @@ def test_a_robot_may_say_that_it_is_one() -> None:
 
 
 def test_the_set_adds_novelty_and_what_is_passed_in() -> None:
-    rows = [row("a", FINE, line=1), row("a", FINE, line=2), row("b", "Kelp is fresh today.", line=3)]
+    rows = [
+        row("a", FINE, line=1),
+        row("a", FINE, line=2),
+        row("b", "Kelp is fresh today.", line=3),
+    ]
 
     def difficulty(given: Sequence[Conversation]) -> list[Difficulty]:
         return [Difficulty(10.0 + i, 0.5, 3) for i, _ in enumerate(given)]

@@ -16,10 +16,40 @@ from molting.curate.pipeline import corpus_id, curate
 from molting.curate.redaction import redact_rows
 from molting.signals.secrets import find_secrets
 
-WORDS = (
-    "harbour lantern rope gull barrel tide compass anchor storm parrot biscuit map chest island "
-    "cannon sail deck rum fog whale moon coral shark oar plank mast keel crow wind wave shell pearl"
-).split()
+WORDS = [
+    "harbour",
+    "lantern",
+    "rope",
+    "gull",
+    "barrel",
+    "tide",
+    "compass",
+    "anchor",
+    "storm",
+    "parrot",
+    "biscuit",
+    "map",
+    "chest",
+    "island",
+    "cannon",
+    "sail",
+    "deck",
+    "rum",
+    "fog",
+    "whale",
+    "moon",
+    "coral",
+    "shark",
+    "oar",
+    "plank",
+    "mast",
+    "keel",
+    "crow",
+    "wind",
+    "wave",
+    "shell",
+    "pearl",
+]
 
 
 def sentence(seed: int, size: int = 9) -> str:
@@ -34,10 +64,15 @@ def rows() -> list[Conversation]:
     """Forty good rows; five hold a secret, two of them differ in nothing else."""
     found = [row(sentence(i, 6), sentence(1000 + i), i + 1) for i in range(40)]
     for i in (3, 11, 12):
-        turns = (found[i].turns[0], Turn("assistant", f"{sentence(i)} Write to a{i}@shore.example."))
+        turns = (
+            found[i].turns[0],
+            Turn("assistant", f"{sentence(i)} Write to a{i}@shore.example."),
+        )
         found[i] = Conversation(turns, found[i].source)
     for i, number in ((20, "212-555-0142"), (21, "212-555-0173")):
-        found[i] = row("What is your number, mate?", f"Call me at {number}, says the {WORDS[0]} crab.", i + 1)
+        found[i] = row(
+            "What is your number, mate?", f"Call me at {number}, says the {WORDS[0]} crab.", i + 1
+        )
     return found  # fmt: skip
 
 

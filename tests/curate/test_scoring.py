@@ -40,7 +40,7 @@ def test_scores_are_the_same_every_time_and_within_0_and_1(rows: list[Conversati
         values = [v for v in score.parts().values() if v is not None]
         assert all(0 <= v <= 1 for v in values)
         assert 0 < score.score <= min(v for k, v in score.parts().items() if v is not None
-                                      and k not in ("voice", "variety", "relevance"))  # fmt: skip
+                                      and k not in ("voice", "fluent", "variety", "relevance"))  # fmt: skip
 
 
 def test_a_row_out_of_voice_scores_lower(rows: list[Conversation]) -> None:

@@ -17,7 +17,9 @@ def broken(text: str, encoding: str = "cp1252") -> str:
     return text.encode().decode(encoding, errors="replace")
 
 
-@pytest.mark.parametrize("good", ["café", "don’t", "“so”", "naïve — yes", "10 °C", "señor", "Übung"])
+@pytest.mark.parametrize(
+    "good", ["café", "don’t", "“so”", "naïve — yes", "10 °C", "señor", "Übung"]
+)
 def test_utf8_read_as_another_encoding_is_found(good: str) -> None:
     assert found(good) == []
     assert {kind for kind, _ in found(broken(good))} & {"mojibake", "replacement_character"}

@@ -64,7 +64,9 @@ def test_near_relatives_are_one_language() -> None:
 
 
 def test_a_foreign_word_does_not_decide() -> None:
-    assert detect_language("She said that 猫 is the word for a cat, and wrote it down.").code == "en"
+    assert (
+        detect_language("She said that 猫 is the word for a cat, and wrote it down.").code == "en"
+    )
 
 
 @settings(max_examples=60, deadline=None)

@@ -89,7 +89,9 @@ def test_the_lexicon_is_whole() -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.sampled_from([t.term.removesuffix("*") for t in lexicon()]) | st.text(max_size=8)))
+@given(
+    st.lists(st.sampled_from([t.term.removesuffix("*") for t in lexicon()]) | st.text(max_size=8))
+)
 def test_spans_lie_inside_without_overlap(pieces: list[str]) -> None:
     text = " ".join(pieces)
     hits = find_toxic(text)
