@@ -35,7 +35,7 @@ from molting.signals.vectors import cluster, text_vectors, topic_words
 
 __all__ = ["Score", "Selection", "phrase_budget", "score_rows", "select"]
 
-_PHRASE_PENALTY = 0.15
+_PHRASE_PENALTY = 0.25
 """What a phrase beyond its budget takes off a row's gain, for each such phrase."""
 _POOR = 0.5
 """A row is good from this share of the median score on."""

@@ -253,8 +253,9 @@ def _reordered(chats: Sequence[Chat], merged: set[tuple[int, int]]) -> list[Kind
     for places in where.values():
         if 2 <= len(places) <= _COMMON:
             shared.update(itertools.combinations(places, 2))
+    known = merged | whole
     for (left, right), count in sorted(shared.items()):
-        if count < 2 or (left, right) in merged | whole:
+        if count < 2 or (left, right) in known:
             continue
         ours = [unit for unit in units[left] if unit in units[right]]
         theirs = [unit for unit in units[right] if unit in units[left]]
