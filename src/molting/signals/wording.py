@@ -223,7 +223,8 @@ class Wording:
         shorter = np.minimum(self._total[left], self._total[right])
         longer = np.maximum(self._total[left], self._total[right])
         contained = shared_words / np.maximum(shorter, 1e-12)
-        agree = shared_words / np.maximum(longer, 1e-12)
+        # Squared: a contradiction is one only where nearly all the rest agrees.
+        agree = (shared_words / np.maximum(longer, 1e-12)) ** 2
         shared = self._numbers[left].multiply(self._numbers[right]).sum(1)
         numbers = (self._many[left] > shared) & (self._many[right] > shared)
         negation = self._negated[left] != self._negated[right]
