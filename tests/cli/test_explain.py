@@ -26,7 +26,9 @@ def test_target_and_selector_choose_the_rows(
     taken = [row for row in done.json["rows"] if row["reason"] == "selected"]
     assert sorted(row["evidence"]["rank"] for row in taken) == list(range(1, 13))
     for row in taken:
-        assert {"score", "voice", "in_voice", "topic", "topic_words", "nearest"} <= set(row["evidence"])
+        assert {"score", "voice", "in_voice", "topic", "topic_words", "nearest"} <= set(
+            row["evidence"]
+        )
 
 
 def test_explain_says_why_rows_were_taken_and_left_out(molting: Molting, project: Path) -> None:

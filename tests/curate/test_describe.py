@@ -45,7 +45,7 @@ def test_a_plain_row_has_numbers_and_no_marks() -> None:
         (("toxicity", "oath", 1, "Damn"), "Damn, the tide."),
         (("encoding", "mojibake", 1, "Ã©"), "The cafÃ© is shut."),
         (("leftover", "placeholder", 1, "{{user}}"), "Hello, {{user}}, mind the tide."),
-        (("refusal", "refusal", 1, "I cannot fulfill this request"), "I cannot fulfill this request."),
+        (("refusal", "refusal", 1, "I cannot fulfill this"), "I cannot fulfill this request."),
         (("noise", "boilerplate", 1, "As an AI"), "As an AI, I cannot sail."),
         (("noise", "error", 1, "HTTP 502"), "HTTP 502"),
         (("noise", "template_token", 1, "<|im_end|>"), "Aye.<|im_end|>"),

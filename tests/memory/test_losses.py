@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from molting.memory import losses as room
@@ -78,7 +79,7 @@ def test_what_is_remembered_is_what_the_model_says(memory: Memory) -> None:
 
 def test_other_weights_and_another_dtype_are_another_key(memory: Memory, counted: Counted) -> None:
     remembered_losses(memory, base(), ROWS[:1])
-    other = replace(base(), source=replace(base().source, weights="b2:other"))
+    other = replace(base(), source=msgspec.structs.replace(base().source, weights="b2:other"))
     remembered_losses(memory, other, ROWS[:1])
     remembered_losses(memory, replace(base(), dtype="bfloat16"), ROWS[:1])
     assert counted.scored == 3
