@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molting.signals.noise import REJECTED_KINDS, cut_replies, find_noise, looks_cut
+from molting.core.persona import Persona
+from molting.signals.noise import REJECTED_KINDS, all_noise, cut_replies, find_noise, looks_cut
 
 NOISE = {
     "template_token": [
@@ -261,3 +262,24 @@ def test_a_few_broken_replies_are_cut() -> None:
 def test_a_voice_that_never_uses_full_stops_is_not_cut() -> None:
     assert cut_replies([BROKEN, BROKEN, WHOLE, "aye"]) == [False] * 4
     assert cut_replies([]) == []
+
+
+def test_all_noise_gives_every_place_and_find_noise_the_first_of_each_kind() -> None:
+    text = "As an AI, hm. I hope this email finds you well. HTTP 502. As an AI, no."
+    found = all_noise(text)
+    assert [(h.kind, text[h.start : h.end]) for h in found] == [
+        ("boilerplate", "As an AI"),
+        ("boilerplate", "I hope this email finds you well"),
+        ("error", "HTTP 502"),
+        ("boilerplate", "As an AI"),
+    ]
+    first = {hit.kind: hit for hit in reversed(found)}
+    assert {hit.kind: hit for hit in find_noise(text)} == first
+
+
+@pytest.mark.parametrize("kind", sorted(NOISE))
+def test_a_persona_excuses_nothing_but_what_it_is(kind: str) -> None:
+    robot = Persona(name="Rob", description="A robot and an artificial intelligence.")
+    for text in NOISE[kind]:
+        claims = "an AI" in text and "language model" not in text
+        assert bool(find_noise(text, [kind], robot)) != claims, text

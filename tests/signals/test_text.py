@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molting.signals.text import character_ngrams, first_words, fold, jaccard, words
+from molting.signals.text import character_ngrams, count_words, first_words, fold, jaccard, words
 
 LAWS = settings(max_examples=100, deadline=None)
 ASCII = st.text(st.characters(codec="ascii"), max_size=20)
@@ -80,3 +80,26 @@ def test_jaccard_is_symmetric_between_0_and_1_and_1_only_for_equals(
     assert 0 <= value <= 1
     assert (value == 1) == (left == right and bool(left))
     assert (value == 0) == (not left & right)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("Aye.", 1),
+        ("Aye, aye - mate!", 4),
+        ("はい", 1),
+        ("今天天气很好", 3),
+        ("สวัสดีครับ", 2),
+        ("ok はい thanks", 3),
+        ("안녕하세요 여러분", 2),
+    ],
+)
+def test_words_are_counted_in_scripts_without_spaces_too(text: str, count: int) -> None:
+    assert count_words(text) == count
+
+
+@LAWS
+@given(ASCII)
+def test_text_with_spaces_is_counted_by_them(text: str) -> None:
+    assert count_words(text) == len(text.split())
