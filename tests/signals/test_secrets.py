@@ -79,6 +79,7 @@ SPEECH = [
     "like 100000000 more times, or 1,000,000,000,000",
     "wifi was down from 08:30 to 12:45 on 05-12-2018",
     "The 1970 Plymouth Road Runner is my dream car.",
+    "Did you watch 5000 Fingers of Dr. T. at school?",
     "I drank 5 Big Dr Pepper and walked 3 miles down the road.",
     "It was the Spring 2019 collection, size 12.",
     "Shakespeare was baptised on 26 April 1564 in Stratford.",

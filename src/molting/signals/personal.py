@@ -224,7 +224,8 @@ def _address(match: re.Match[str]) -> bool:
     # "the 1970 Plymouth Road Runner", "5 Big Dr Pepper"
     named_on = re.match(r"\s[A-Z]", after) is not None
     year = number is not None and re.fullmatch(r"(?:1[89]|20)\d\d", number.group()) is not None
-    short = re.search(rf"\b(?:{_SHORT})$", text) is not None
+    # A doctor's title stands before a name, a sentence may begin behind "St."
+    short = re.search(rf"\b(?:{_SHORT}|Dr\.)$", text) is not None
     if re.search(r"\b(?:District|Supreme|Circuit|County|High|Federal|Superior) Court$", text):
         return False
     return not (named_on and (year or short))

@@ -48,6 +48,12 @@ def _plain(match: re.Match[str]) -> bool:
     return _rings(match.string, *span(match))
 
 
+def _labelled(match: re.Match[str]) -> bool:
+    """Beside "call me at" it is no count of things, whatever comes next ("… 242-5623 people")."""
+    start, end = span(match)
+    return _rings(match.string[:end], start, end)
+
+
 def _unlabelled(match: re.Match[str]) -> bool:
     return _alone(match.string, *span(match))
 
@@ -71,7 +77,8 @@ def _rings(string: str, start: int, end: int) -> bool:
         return False
     if re.search(r"[*=^√]\s?$", string[max(0, start - 3) : start]):
         return False
-    return not _COUNTED.match(string[end : end + 12])
+    # Nobody counts in numbers that begin with 0.
+    return text.lstrip("( ").startswith("0") or not _COUNTED.match(string[end : end + 12])
 
 
 def _alone(string: str, start: int, end: int) -> bool:
@@ -168,9 +175,9 @@ RULES = [
     rule("phone", _START + r"[6-9]\d{4}[ -]\d{5}" + _END, (), 10, _unlabelled),
     rule("phone", r"(?<![\w.,+#$€£-])\((?!(?:1[5-9]|20)\d\d\))\d{1,5}\)[ -]?\d{3,5}[ .\-–]?\d{2,5}(?:[ .\-–]\d{2,4})?" + _END, ("(",), 8, _unlabelled),
     rule("phone", _START + r"(?:[6-9]\d{2} \d{3} \d{3}|[6-9]\d{2}[ .-]\d{2}[ .-]\d{2}[ .-]\d{2}|[89]\d[ .-]\d{3}[ .-]\d{2}[ .-]\d{2}|\d{2}[ -]\d{4}[ -]\d{4}|[2-9]\d{2} \d{2} \d{3}|[3689]\d{3} \d{4}|3\d{2}[ -]\d{6,7}|\d{3}[ -]\d{4}[ -]\d{4}|9\d{3}[ -]\d{3}[ -]\d{3,4})" + _END, (" ", "-", "."), 8, _unlabelled),
-    rule("phone", r"\b" + _NOUN + r"\b(?:[ -]?(?:number|num|no|nr|#)\b\.?)?[^\w(+]{0,4}(?:(?:is|was|at|me|on|ist|es|est|my|the|call|text)\b[^\w(+]{0,3}){0,3}" + _NUMBER, (), 7, _plain, _I),
-    rule("phone", r"\b(?:call|text|txt|ring|dial|reach|phone|sms|whats ?app|message|hit|contact|buzz)\s" + _PERSON + r"\b[^\w(+]{0,2}(?:(?:up|back|at|on|now|later|anytime|tonight|tomorrow|today|here|this|via|under|number|is|my|cell|phone|ext)\b[^\w(+]{0,3}){0,5}" + _NUMBER, (), 7, _plain, _I),
-    rule("phone", r"\b(?:my|her|his|our|their|the|ur|your)\s(?:\w+\s)?(?:number|num|digits|nummer|número|numéro|cell|phone)(?:['’]s\b|\W{0,2}\s?(?:is|are|was|ist|es|est)\b|\s?[:=])?[^\w(+]{0,4}(?:still\s|now\s)?" + _NUMBER, (), 7, _plain, _I),
-    rule("phone", r"\b(?:dial|ring)\s" + _NUMBER, ("dial", "ring"), 7, _plain, _I),
+    rule("phone", r"\b" + _NOUN + r"\b(?:[ -]?(?:number|num|no|nr|#)\b\.?)?[^\w(+]{0,4}(?:(?:is|was|at|me|on|ist|es|est|my|the|call|text)\b[^\w(+]{0,3}){0,3}" + _NUMBER, (), 7, _labelled, _I),
+    rule("phone", r"\b(?:call|text|txt|ring|dial|reach|phone|sms|whats ?app|message|hit|contact|buzz)\s" + _PERSON + r"\b[^\w(+]{0,2}(?:(?:up|back|at|on|now|later|anytime|tonight|tomorrow|today|here|this|via|under|number|is|my|cell|phone|ext)\b[^\w(+]{0,3}){0,5}" + _NUMBER, (), 7, _labelled, _I),
+    rule("phone", r"\b(?:my|her|his|our|their|the|ur|your)\s(?:\w+\s)?(?:number|num|digits|nummer|número|numéro|cell|phone)(?:['’]s\b|\W{0,2}\s?(?:is|are|was|ist|es|est)\b|\s?[:=])?[^\w(+]{0,4}(?:still\s|now\s)?" + _NUMBER, (), 7, _labelled, _I),
+    rule("phone", r"\b(?:dial|ring)\s" + _NUMBER, ("dial", "ring"), 7, _labelled, _I),
     rule("phone", r"\b(?:" + _DIGIT + r"[ ,.-]{1,2}){6,}" + _DIGIT + r"\b", ("five", "six", "seven", "eight", "nine"), 0, _spelled, _I),
 ]  # fmt: skip
