@@ -55,10 +55,13 @@ def assert_close(model: Any, rows: list[Rendered], tolerance: float) -> None:
     found: dict[str, torch.Tensor] = {}
     tuner.back(losses, weights, found)
     assert set(found) == set(grads)
+    # Where terms cancel, as at the keys of very short rows, float32 itself leaves more than 1e-5:
+    # PEFT's own rounding says how much. A wrong gradient is off by thousands of times that.
+    _, rough = reference(model, rows, weights)
     largest = max(float(grad.norm()) for grad in grads.values())
     for name, grad in grads.items():
-        # Keys of very short rows cancel almost wholly: float32 leaves 1e-5 there in PEFT as well.
-        allowed = 3e-5 * float(grad.norm()) + 1e-7 * largest
+        rounding = float((rough[name] - grad).norm())
+        allowed = 1e-5 * float(grad.norm()) + 10 * rounding + 1e-6 * largest
         assert float((found[name] - grad).norm()) <= allowed, name
 
 
