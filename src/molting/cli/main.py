@@ -28,6 +28,12 @@ corpus_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(corpus_app, name="corpus")
+memory_app = typer.Typer(
+    help="What the frozen model has computed and the project remembers; safe to clear.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(memory_app, name="memory")
 
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project's folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -354,6 +360,30 @@ def corpus_export(
     from molting.cli.export_corpus import run_export
 
     run_export(folder, to, kind, split, settings or [], as_json)
+
+
+@memory_app.command("stats")
+def memory_stats(folder: Folder = HERE, as_json: Json = False) -> None:
+    """Show what is remembered: entries, bytes, hits and misses by kind."""
+    from molting.cli.memory import run_stats
+
+    run_stats(folder, as_json)
+
+
+@memory_app.command("verify")
+def memory_verify(folder: Folder = HERE, as_json: Json = False) -> None:
+    """Check every entry against its checksum; damaged ones are dropped (exit code 1)."""
+    from molting.cli.memory import run_verify
+
+    run_verify(folder, as_json)
+
+
+@memory_app.command("clear")
+def memory_clear(folder: Folder = HERE, as_json: Json = False) -> None:
+    """Forget everything and say what was removed; it is computed again when needed."""
+    from molting.cli.memory import run_clear
+
+    run_clear(folder, as_json)
 
 
 def _version(value: bool) -> None:
