@@ -105,7 +105,9 @@ def _write(folder: Path, worker: int, count: int, ready: Any) -> None:
     ready.wait()
     with Memory(folder) as memory:
         for i in range(worker, count, 2):
-            memory.put_blocks({key_of("block-1", i): memoryview(random.Random(i).randbytes(20_000))})
+            memory.put_blocks(
+                {key_of("block-1", i): memoryview(random.Random(i).randbytes(20_000))}
+            )
             memory.put({key_of("value-1", i): i})
 
 

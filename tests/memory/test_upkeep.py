@@ -47,9 +47,7 @@ def test_small_values_share_the_budget(tmp_path: Path) -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(
-    puts=st.lists(st.tuples(st.integers(0, 39), st.integers(1, 6000)), min_size=20, max_size=60)
-)
+@given(puts=st.lists(st.tuples(st.integers(0, 39), st.integers(1, 6000)), min_size=20, max_size=60))
 def test_law_files_stay_within_the_budget_and_nothing_is_wrong(
     puts: list[tuple[int, int]],
 ) -> None:

@@ -49,7 +49,8 @@ def note_use(
     with db:
         for table in ("entries", "blocks"):
             db.executemany(
-                f"UPDATE {table} SET used = max(used, ?) WHERE key = ?", [(at, key) for key, at in used]
+                f"UPDATE {table} SET used = max(used, ?) WHERE key = ?",
+                [(at, key) for key, at in used],
             )
         db.executemany(
             "INSERT INTO asked VALUES (?, ?, ?) ON CONFLICT (kind) DO UPDATE "
