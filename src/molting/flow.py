@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,9 @@ from molting.core.project import CONFIG_FILE, Molt, Project
 from molting.core.rulings import Ruling, rulings
 from molting.curate.formats import ReadFile, read_file
 from molting.curate.pipeline import corpus_id, curate
+
+if TYPE_CHECKING:
+    from molting.memory.boundaries import Boundaries
 
 
 class Inputs(NamedTuple):
@@ -181,7 +184,7 @@ def trained(
         f"LoRA r={config.train.rank}: {trainable:,} of {total:,} parameters are trained on "
         f"{len(rows)} rows, {sum(r.trained_tokens for r in rows):,} reply tokens"
     )
-    with _tensors_stored(folder):
+    with _tensors_stored(folder), _remembering(project, base, model, progress) as boundaries:
         outcome = train(
             model,
             rows,
@@ -191,6 +194,7 @@ def trained(
             folder,
             progress,
             interrupted,
+            boundaries,
         )
         save_adapter(model.peft_config["default"], outcome.state, folder / "adapter")
     position = outcome.position
@@ -226,6 +230,8 @@ def trained(
                 "seconds": round(position.seconds, 3),
                 "tokens_per_second": round(position.tokens / max(position.seconds, 1e-9), 2),
                 "stopped_by": outcome.stopped_by,
+                "mode": config.train.mode,
+                "below": boundaries.told() if boundaries else None,
                 "history": list(position.history),
             },
         },
@@ -269,7 +275,7 @@ def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) 
         )
     base = load_model(source, manifest["dtype"])
     model = load_adapter(base.model, folder / "adapter")
-    with Memory(project.memory) as memory:
+    with Memory(project.memory, config.memory.budget_gib) as memory:
         speaker = Speaker(
             base, model, manifest["adapter"], config.persona.system_prompt(), memory, progress
         )
@@ -282,6 +288,32 @@ def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) 
     )
     write_json(path, {"key": key, "result": result})
     return result
+
+
+@contextlib.contextmanager
+def _remembering(
+    project: Project, base: Any, model: Any, progress: Progress
+) -> Iterator[Boundaries | None]:
+    """In fast mode, what the layers below the adapted ones give; else None."""
+    from molting.memory.boundaries import Boundaries
+    from molting.memory.store import Memory
+    from molting.models.tuner import lowest_adapted, tunable
+
+    config = project.config
+    if config.train.mode != "fast":
+        yield None
+    elif not tunable(model) or not lowest_adapted(model):
+        progress.say("fast mode: nothing to remember for this architecture or these settings")
+        yield None
+    else:
+        with Memory(project.memory, config.memory.budget_gib) as memory:
+            boundaries = Boundaries(memory, base, model)
+            progress.say(f"fast mode: layers below {boundaries.boundary} are remembered")
+            yield boundaries
+            progress.say(
+                f"  {boundaries.remembered} parts of rows remembered, {boundaries.computed} computed "
+                f"({boundaries.passes} forward passes of lower layers)"
+            )
 
 
 @contextlib.contextmanager

@@ -141,6 +141,17 @@ class Train(_Section, frozen=True):
     """How the adapter is tuned."""
 
     method: Annotated[Literal["lora"], Meta(description="what is trained")] = "lora"
+    mode: Annotated[
+        Literal["exact", "fast"],
+        Meta(
+            description="`exact` adapts every layer; `fast` the top ones only, and what the layers "
+            "below them compute is remembered"
+        ),
+    ] = "exact"
+    top_layers: Annotated[
+        Positive | None,
+        Meta(description="layers adapted in fast mode (absent: the top third)"),
+    ] = None
     rank: Annotated[int, Meta(ge=1, le=1024, description="LoRA rank r")] = 16
     alpha: Annotated[float, Meta(gt=0, description="LoRA scale; the update is alpha/r · B·A")] = 32
     dropout: Annotated[float, Meta(ge=0, lt=1, description="dropout before A")] = 0.0
@@ -191,6 +202,15 @@ class Evaluate(_Section, frozen=True):
     resamples: Annotated[int, Meta(ge=100, description="bootstrap resamples")] = 2000
 
 
+class Memory(_Section, frozen=True):
+    """What is kept of what a frozen model has computed (`.molting/memory`, safe to delete)."""
+
+    budget_gib: Annotated[
+        float,
+        Meta(gt=0, description="beyond this, what was used longest ago is dropped"),
+    ] = 4.0
+
+
 class Config(_Section, frozen=True):
     """All of `molting.toml`."""
 
@@ -202,6 +222,7 @@ class Config(_Section, frozen=True):
     base: Base = Base()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+    memory: Memory = Memory()
 
 
 def load_config(path: Path) -> Config:

@@ -14,6 +14,7 @@ from molting.models.catalogue import CATALOGUE
 from molting.models.fake import fake_model
 from molting.models.quiet import quiet
 from molting.models.sources import ModelSource
+from molting.models.top import narrow
 
 SHORT_TARGETS = {
     "q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj",
@@ -44,6 +45,8 @@ def attach_lora(model: Any, train: Train, base_name: str, seed: int) -> Any:
     from peft import get_peft_model
 
     config = lora_config(train, base_name)
+    if train.mode == "fast":
+        narrow(config, model, train)
     if not isinstance(config.target_modules, str):
         _check_targets(model, config.target_modules)
     with torch.random.fork_rng(devices=[]), quiet():

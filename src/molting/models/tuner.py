@@ -13,7 +13,7 @@ K head width, D width, O a product's outputs, R stacked ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from molting.models.engine import Linear, inner_model, supported
@@ -51,6 +51,15 @@ def tunable(model: Any) -> bool:
         and all(".lora_A." in name or ".lora_B." in name for name in trained)
         and all(name.split(".lora_")[0].rsplit(".", 1)[-1] in known for name in trained)
     )
+
+
+def lowest_adapted(model: Any) -> int:
+    """Number of the lowest layer with an adapter; of layers, when there is none."""
+    layers = inner_model(model).model.layers
+    adapted = (
+        i for i, layer in enumerate(layers) if any(hasattr(m, "lora_A") for m in layer.modules())
+    )
+    return next(adapted, len(layers))
 
 
 class _Adapted:
@@ -140,8 +149,14 @@ class _Kept(NamedTuple):
 class Tuner:
     """Computes losses and the adapters' gradients. Weights of the adapters come through `load`."""
 
-    def __init__(self, model: Any) -> None:
-        """`model`: a PEFT model for which `tunable` is true."""
+    def __init__(
+        self, model: Any, below: Callable[[Sequence[Rendered]], list[Any]] | None = None
+    ) -> None:
+        """`model`: a PEFT model for which `tunable` is true.
+
+        `below` knows, for each row, the stream (its tokens, D), float32, that enters the lowest
+        adapted layer. With it, what lies below that layer is neither made ready nor run.
+        """
         import torch
 
         inner = inner_model(model)
@@ -156,10 +171,14 @@ class Tuner:
         self.dtype, self.device = self.embedding.dtype, self.embedding.device
         self.norm = body.norm.weight.float()
         self._rotary = body.rotary_emb
+        self._below = below
+        self.lowest = lowest_adapted(model)
+        """The first layer with an adapter: no gradient is needed below it."""
+        self._first = self.lowest if below else 0
         names = {id(module): name for name, module in model.named_modules()}
         with torch.no_grad():
             self.layers = []
-            for layer in body.layers:
+            for layer in body.layers[self._first :]:
                 groups = []
                 for part, projections in _GROUPS:
                     modules = [getattr(getattr(layer, part), p) for p in projections]
@@ -176,11 +195,6 @@ class Tuner:
                 )
             head = inner.get_output_embeddings().weight
             self._head, self._head_back = Linear(head, None), Linear(head.T, None)
-        self.lowest = min(
-            (i for i, layer in enumerate(self.layers) if any(g.parts for g in _groups(layer))),
-            default=len(self.layers),
-        )
-        """The first layer with an adapter: no gradient is needed below it."""
 
     def load(self, masters: dict[str, Any]) -> None:
         """Take the adapters' weights (float32, PEFT's parameter names)."""
@@ -197,11 +211,11 @@ class Tuner:
 
         with torch.no_grad():
             layout = lay_out(rows, self.device)
-            stream_ND = torch.nn.functional.embedding(layout.ids_N, self.embedding).float()
+            stream_ND = self._entering(rows, layout)
             cos, sin = self._rotary(stream_ND.to(self.dtype)[None], layout.position_N[None])
             turn = (cos[0][:, None], _signed(sin[0])[:, None])
             kept = []
-            for number, layer in enumerate(self.layers):
+            for number, layer in enumerate(self.layers, self._first):
                 stream_ND, left = self._layer(layer, stream_ND, layout, turn)
                 kept.append(left if gradients and number >= self.lowest else None)
             hidden_MD = stream_ND[layout.at_M]
@@ -239,10 +253,20 @@ class Tuner:
             at_stream_ND = at_hidden_MD.new_zeros(count, at_hidden_MD.shape[1])
             # Every trained token is predicted from a place of its own.
             at_stream_ND.index_copy_(0, layout.at_M, at_hidden_MD)
-            for number in range(len(self.layers) - 1, self.lowest - 1, -1):
+            for number in reversed(range(self.lowest - self._first, len(self.layers))):
                 layer, left = self.layers[number], kept[number]
                 at_stream_ND = self._layer_back(layer, left, at_stream_ND, layout, turn, grads)
                 kept[number] = None
+
+    def _entering(self, rows: Sequence[Rendered], layout: Layout) -> Any:
+        """The stream (N, D) that enters the first layer held here."""
+        import torch
+
+        if self._below is None:
+            return torch.nn.functional.embedding(layout.ids_N, self.embedding).float()
+        streams = self._below(rows)
+        tails = [stream_TD[layout.prefix :] for stream_TD in streams]
+        return torch.cat([streams[0][: layout.prefix], *tails])
 
     def _layer(
         self, layer: _Layer, stream_ND: Any, layout: Layout, turn: tuple[Any, Any]

@@ -20,6 +20,7 @@ from molting.core.config import Train
 from molting.core.errors import CheckFailed, Interrupted, UsageError
 from molting.core.progress import Progress
 from molting.core.schedule import learning_rate, steps_per_epoch, warmup_and_total
+from molting.memory.boundaries import Boundaries
 from molting.models.likelihood import mean_loss, perplexity
 from molting.models.lora import adapter_state
 from molting.models.render import Rendered
@@ -49,6 +50,7 @@ def train(
     folder: Path,
     progress: Progress,
     interrupted: Callable[[], bool] = lambda: False,
+    boundaries: Boundaries | None = None,
 ) -> Outcome:
     """Tune the adapters of `model` (a PEFT model) on `rows`; resumes from `folder` if it can.
 
@@ -71,7 +73,7 @@ def train(
     )
     per_epoch = steps_per_epoch(len(rows), config.batch_rows)
     warmup, total = warmup_and_total(len(rows), config)
-    stepper = stepper_for(model, pad_id)
+    stepper = stepper_for(model, pad_id, boundaries)
 
     position = Position(0, -1, 0, math.inf, 0.0, 0, (), ())
     best = {name: tensor.clone() for name, tensor in masters.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from molting.memory.boundaries import Boundaries
 from molting.models.likelihood import RowLoss, by_length, collate, row_losses, token_losses
 from molting.models.render import Rendered
 from molting.models.tuner import Tuner, tunable
@@ -23,16 +24,19 @@ class Stepper(Protocol):
         """Loss of each row, without gradients."""
 
 
-def stepper_for(model: Any, pad_id: int) -> Stepper:
-    """The tuner where it knows the model and the adapters, else PEFT."""
-    return TunerStepper(model) if tunable(model) else PeftStepper(model, pad_id)
+def stepper_for(model: Any, pad_id: int, boundaries: Boundaries | None = None) -> Stepper:
+    """The tuner where it knows the model and the adapters, else PEFT.
+
+    With `boundaries` the frozen layers at the bottom are read from the memory, not run.
+    """
+    return TunerStepper(model, boundaries) if tunable(model) else PeftStepper(model, pad_id)
 
 
 class TunerStepper:
     """Hand-written gradients, rows without padding, a shared prefix once (`models/tuner.py`)."""
 
-    def __init__(self, model: Any) -> None:
-        self.tuner = Tuner(model)
+    def __init__(self, model: Any, boundaries: Boundaries | None = None) -> None:
+        self.tuner = Tuner(model, boundaries)
 
     def load(self, masters: dict[str, Any]) -> None:
         self.tuner.load(masters)
