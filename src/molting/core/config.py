@@ -21,6 +21,7 @@ from molting.core.errors import ConfigError, InputError
 from molting.core.persona import Fact, Persona
 
 Positive = Annotated[int, Meta(ge=1)]
+Above = Annotated[float, Meta(gt=0)]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -168,9 +169,8 @@ class Train(_Section, frozen=True):
         Meta(ge=16, description="longest row; longer conversations lose their oldest turns"),
     ] = 1024
     learning_rate: Annotated[
-        float | None,
+        Above | None,
         Meta(
-            gt=0,
             description="peak learning rate of AdamW (absent: by a rule of method, width and "
             "LoRA scale, said before training; 5e-4 for smollm2-135m at rank 16)",
         ),
