@@ -189,6 +189,7 @@ def trained(
     renderer = Renderer(base.tokenizer)
     with Memory(project.memory) as memory:
         material = prepare(base, renderer, corpus, config.train, memory, progress)
+        evaluators = _evaluators(base, corpus, config, memory, progress)
     model = attach_lora(base.model, config.train, hub_name(source.name), config.train.seed)
     trainable, total = count_parameters(model)
     progress.say(
@@ -211,6 +212,7 @@ def trained(
                 interrupted,
                 pairs=material.pairs,
                 held_out_pairs=material.held_out_pairs,
+                evaluators=evaluators,
                 watchers=watchers,
             )
         except Diverged as error:
@@ -257,6 +259,18 @@ def trained(
     del base, model, outcome
     release_memory()
     return molt
+
+
+def _evaluators(
+    base: Any, corpus: Corpus, config: Config, memory: Any, progress: Progress
+) -> list[Callable[[Any], dict[str, Any]]]:
+    """What training asks the model at each evaluation, besides the validation loss."""
+    prompts = min(config.train.voice_prompts, len(corpus.split("validation")))
+    if not prompts:
+        return []
+    from molting.evaluate.quick import VoiceCheck
+
+    return [VoiceCheck(base, corpus, prompts, config.train.seed, memory, progress)]
 
 
 def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from molting.models.likelihood import RowLoss
 from molting.models.render import Rendered
 from molting.train.steppers import Stepper
 
+_SAME = 1e-3
+"""A margin below this is rounding."""
+
 
 class Pair(NamedTuple):
     """Two replies to one prompt, each a row of which only the reply is trained."""
@@ -146,7 +149,7 @@ class Preference:
         ]
         return {
             "preference_loss": sum(self.loss(*f)[0] for f in found) / len(found),
-            "preferred": sum(self.margin(*f) > 0 for f in found) / len(found),
+            "preferred": sum(self.margin(*f) > _SAME for f in found) / len(found),
         }
 
     def rows(self) -> list[Rendered]:
