@@ -107,7 +107,7 @@ def dimension_values(
     """The five dimensions, each 0 to 1 or NaN where not measured."""
     full = voice_value(model.voice, base.voice, persona.voice, w)
     body = voice_value(model.body, base.body, persona.body, w)
-    voice = float(np.fmin(_fold(full), _fold(body)))
+    voice = float(np.fmin(folded(full), folded(body)))
     return {
         "identity": _above_base(model.identity, base.identity, w_identity),
         "facts": _above_base(model.facts, base.facts, w_facts),
@@ -148,7 +148,7 @@ def score(
     }
 
 
-def _fold(value: float) -> float:
+def folded(value: float) -> float:
     """Too much voice is as wrong as too little: beyond 1 (caricature) the value comes down."""
     return float(np.clip(value if value <= 1 else 2 - value, 0.0, 1.0))
 
