@@ -276,6 +276,29 @@ class Memory(_Section, frozen=True):
     ] = 4.0
 
 
+class Detect(_Section, frozen=True):
+    """How personality is detected. Flags of `molting detect`, no keys of molting.toml."""
+
+    features: Annotated[
+        str, Meta(min_length=1, description="base model, or the encoder `minilm` or `static`")
+    ] = "smollm2-135m"
+    layer: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="layer of a base model (absent: the middle one)"),
+    ] = None
+    pooling: Annotated[
+        Literal["mean", "last", "max"], Meta(description="how a window's states become one row")
+    ] = "mean"
+    window_words: Annotated[int, Meta(ge=8, description="words in a window")] = 80
+    windows: Annotated[
+        Positive, Meta(description="most windows of a writer, spread over all the text")
+    ] = 8
+    head: Annotated[str, Meta(description="the head, where --head does not say")] = "logistic"
+    folds: Annotated[int, Meta(ge=2, description="folds of the cross-validation")] = 5
+    seeds: Annotated[Positive, Meta(description="cross-validations with other folds")] = 5
+    resamples: Annotated[int, Meta(ge=100, description="bootstrap resamples")] = 1000
+
+
 class Config(_Section, frozen=True):
     """All of `molting.toml`."""
 
