@@ -9,7 +9,7 @@ import contextlib
 import errno
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +26,7 @@ from molting.core.artifacts import (
     write_json,
 )
 from molting.core.config import Config, fingerprint
-from molting.core.conversation import Conversation
+from molting.core.conversation import Conversation, Turn
 from molting.core.corpus import Corpus, load_corpus, save_corpus, versions
 from molting.core.errors import CheckFailed, ConfigError
 from molting.core.journal import Journal
@@ -286,7 +286,7 @@ def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) 
     sweep_temporary(folder)
     manifest = project.manifest(molt.number) or {}
     key = fingerprint(
-        "evaluation", 1, config.evaluate, config.persona, manifest["adapter"], corpus.id
+        "evaluation", 2, config.evaluate, config.persona, manifest["adapter"], corpus.id
     )
     path = folder / "evaluation.json"
     if path.exists():
@@ -324,6 +324,55 @@ def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) 
     )
     write_json(path, {"key": key, "result": result})
     return result
+
+
+def scored_replies(
+    project: Project, file: Path, base_file: Path | None, progress: Progress
+) -> dict[str, Any]:
+    """Replies made elsewhere, scored as a molt's are; the project need not be trained.
+
+    The corpus is made when there is none yet. Base replies come from `base_file`, or from the base
+    model, which is loaded for them and remembers them.
+    """
+    from molting.evaluate.outside import evaluate_replies, given_base, read_replies, voice_prompts
+
+    config = project.config
+    given = read_replies(file)
+    prompts = voice_prompts(given, config)
+    base = None if base_file is None else given_base(base_file, prompts)
+    corpus = curated(project, read_inputs(project, progress), progress)
+    begun = time.perf_counter()
+    with contextlib.ExitStack() as stack:
+        answer = None if base else stack.enter_context(_base_answers(project, progress))
+        result = evaluate_replies(corpus, config, given, base or answer)
+    return result | {"seconds": round(time.perf_counter() - begun, 1)}
+
+
+@contextlib.contextmanager
+def _base_answers(
+    project: Project, progress: Progress
+) -> Iterator[Callable[[Sequence[str], int], list[tuple[str, bool | None]]]]:
+    """The untouched base model as a function from prompts and a length to replies, remembered."""
+    from molting.evaluate.systems import Speaker
+    from molting.memory.store import Memory
+    from molting.models.base import load_model
+    from molting.models.generate import Ended, Sampling
+    from molting.models.machine import choose_dtype
+    from molting.models.sources import find_model
+
+    config, options = project.config, project.config.evaluate
+    source = find_model(config.base.model, config.base.revision, progress)
+    base = load_model(source, choose_dtype(config.base.dtype))
+    with Memory(project.memory) as memory:
+        speaker = Speaker(base, base.model, "", config.persona.system_prompt(), memory, progress)
+
+        def answer(prompts: Sequence[str], most: int) -> list[tuple[str, bool | None]]:
+            sampling = Sampling(most, options.temperature, options.top_p, options.seed)
+            contexts = [(Turn("user", prompt),) for prompt in prompts]
+            replies = speaker.answer("base", contexts, sampling, 0, "base replies")
+            return [(reply.text, reply.ended == Ended.stop) for reply in replies]
+
+        yield answer
 
 
 @contextlib.contextmanager

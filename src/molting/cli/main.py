@@ -327,13 +327,25 @@ def train(
 def evaluate(
     folder: Folder = HERE,
     number: MoltNumber = None,
+    replies: Annotated[
+        Path | None,
+        typer.Option("--replies", metavar="FILE", help="Score these rows (prompt, reply) instead."),
+    ] = None,
+    base_replies: Annotated[
+        Path | None,
+        typer.Option("--base-replies", metavar="FILE", help="With --replies: the base's answers."),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--write-prompts", metavar="FILE", help="Write what to ask another model."),
+    ] = None,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a molt: perplexity beside the personality score, against base and prompted base."""
-    from molting.cli.stages import run_evaluate
+    """Measure a molt, or replies made elsewhere: the personality score, against the base."""
+    from molting.cli.evaluate import run_evaluate
 
-    run_evaluate(folder, number, settings or [], as_json)
+    run_evaluate(folder, number, replies, base_replies, prompts, settings or [], as_json)
 
 
 @app.command()

@@ -15,7 +15,7 @@ import numpy as np
 from molting.core.conversation import Conversation, Turn
 from molting.core.corpus import Corpus
 from molting.core.progress import Progress
-from molting.evaluate.score import folded, voice_value
+from molting.evaluate.score import voice_value
 from molting.memory.replies import remembered_replies
 from molting.memory.store import Memory
 from molting.models.allocator import release_memory
@@ -129,3 +129,8 @@ class VoiceCheck:
 
     def _scores(self, texts: Sequence[str]) -> tuple[Any, Any]:
         return self.detector.score(texts), self.detector.score(texts, body=True)
+
+
+def folded(value: float) -> float:
+    """Too much voice is as wrong as too little: beyond 1 (caricature) the value comes down."""
+    return float(np.clip(value if value <= 1 else 2 - value, 0.0, 1.0))

@@ -12,7 +12,7 @@ from molting.core.conversation import Turn
 from molting.core.errors import InputError
 from molting.core.progress import Progress
 from molting.memory.replies import remembered_replies
-from molting.memory.store import Memory
+from molting.memory.store import Memory, key_of
 from molting.models.allocator import release_memory
 from molting.models.base import LoadedModel
 from molting.models.engine import Engine, supported
@@ -77,7 +77,7 @@ class Speaker:
                 self.adapter if tuned else "",
                 prompts,
                 sampling,
-                [f"{sample}:{i}" for i in range(len(prompts))],
+                [f"{sample}:{_name(turns)}" for turns in contexts],
                 self.stop_ids,
                 report,
                 lambda: self._engine(tuned),
@@ -110,6 +110,15 @@ class Speaker:
                 self.base.tokenizer.pad_token_id or 0,
                 engine=self._engine(tuned),
             )
+
+
+def _name(context: Sequence[Turn]) -> str:
+    """The random stream of a reply by what was asked, not by its place in a list.
+
+    So all systems answer a prompt with the same random numbers, and the same prompt in another
+    file has its reply remembered.
+    """
+    return "/".join(key_of(turn.role, turn.text)[:16] for turn in context)
 
 
 class Transcript(msgspec.Struct, frozen=True):
