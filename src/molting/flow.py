@@ -281,12 +281,16 @@ def _evaluators(
 
 def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) -> dict[str, Any]:
     """Stage 5: the molt's evaluation, made now or found; replies are remembered."""
+    from molting.evaluate.items import read_asked
+
     config = project.config
     folder = project.molt_folder(molt.number)
     sweep_temporary(folder)
     manifest = project.manifest(molt.number) or {}
+    # What these files hold is asked, so it belongs to the key; bad ones are told before any work.
+    asked = read_asked(project.root, config.evaluate)
     key = fingerprint(
-        "evaluation", 2, config.evaluate, config.persona, manifest["adapter"], corpus.id
+        "evaluation", 3, config.evaluate, config.persona, manifest["adapter"], corpus.id, asked.key
     )
     path = folder / "evaluation.json"
     if path.exists():
@@ -316,7 +320,7 @@ def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) 
             base, model, manifest["adapter"], config.persona.system_prompt(), memory, progress
         )
         begun = time.perf_counter()
-        evaluation = evaluate(corpus, config, speaker, progress)
+        evaluation = evaluate(corpus, config, speaker, progress, asked)
     result = evaluation.result | {"seconds": round(time.perf_counter() - begun, 1)}
     write_bytes(
         folder / "transcripts.jsonl",

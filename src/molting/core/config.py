@@ -265,6 +265,60 @@ class Evaluate(_Section, frozen=True):
         int, Meta(ge=0, lt=2**32, description="seed of sampling and of the bootstrap")
     ] = 0
     resamples: Annotated[int, Meta(ge=100, description="bootstrap resamples")] = 2000
+    choices: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="most held-out prompts for likelihood gain L and forced choice F (0: neither)",
+        ),
+    ] = 24
+    robustness: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="most held-out prompts asked again with stop suffixes, prefills and neutral "
+            "turns before (0: none)",
+        ),
+    ] = 16
+    projection: Annotated[
+        int,
+        Meta(
+            ge=0, description="most held-out prompts for projection P on a persona vector (0: none)"
+        ),
+    ] = 0
+    retention: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="files of items with a right answer, asked beside the shipped ones "
+            "(docs/retention.md has the formats)"
+        ),
+    ] = ()
+    retention_items: Annotated[
+        Positive, Meta(description="most items of each of those files, taken evenly")
+    ] = 200
+    retention_margin: Annotated[
+        float,
+        Meta(gt=0, le=100, description="accuracy that may be lost, in percentage points"),
+    ] = 5.0
+    neutral_text: Annotated[
+        str | None,
+        Meta(description="plain text file whose perplexity is watched too, such as WikiText-2"),
+    ] = None
+    perplexity_margin: Annotated[
+        float,
+        Meta(
+            gt=0, description="rise of the perplexity on neutral text that is allowed, in percent"
+        ),
+    ] = 25.0
+    copying_margin: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=100,
+            description="replies that repeat training rows beyond the rate of the persona's own "
+            "held-out text: allowed, in percentage points",
+        ),
+    ] = 10.0
 
 
 class Memory(_Section, frozen=True):

@@ -89,7 +89,9 @@ def train(
     per_epoch = steps_per_epoch(len(plain.leads), config.batch_rows)
     warmup, total = warmup_and_total(len(plain.leads), config)
     state = State(model, config)
-    stepper = PeftStepper(model, pad_id) if world.sharded else stepper_for(model, pad_id, boundaries)
+    stepper = (
+        PeftStepper(model, pad_id) if world.sharded else stepper_for(model, pad_id, boundaries)
+    )
     position = Position(0, -1, 0, math.inf, 0.0, 0, (), ())
     resumed = load_checkpoint(folder)
     if resumed:
