@@ -9,7 +9,7 @@ import contextlib
 import errno
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,13 +26,15 @@ from molting.core.artifacts import (
     write_json,
 )
 from molting.core.config import Config, fingerprint
-from molting.core.conversation import Conversation
+from molting.core.conversation import Conversation, Turn
 from molting.core.corpus import Corpus, load_corpus, save_corpus, versions
 from molting.core.errors import CheckFailed, ConfigError
 from molting.core.journal import Journal
 from molting.core.progress import Progress
 from molting.core.project import CONFIG_FILE, Molt, Project
+from molting.core.recipe import recipe
 from molting.core.rulings import Ruling, rulings
+from molting.core.schedule import peak_rate
 from molting.curate.formats import ReadFile, read_file
 from molting.curate.pipeline import corpus_id, curate
 
@@ -136,11 +138,12 @@ def trained(
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Molt:
     """Stage 4: the molt of this corpus and configuration, trained now, resumed or found."""
-    from molting.models.sources import find_model
+    from molting.models.sources import find_model, model_width
 
     config = project.config
     source = find_model(config.base.model, config.base.revision, progress)
-    key = molt_fingerprint(corpus, config, source.weights)
+    width = model_width(source)
+    key = molt_fingerprint(corpus, config, source.weights, width)
     molt = project.claim_molt(key, corpus.id)
     folder = project.molt_folder(molt.number)
     from molting.train.checkpoint import drop_checkpoint
@@ -153,16 +156,28 @@ def trained(
             drop_checkpoint(folder)
         return molt
 
+    from molting.memory.store import Memory
     from molting.models.allocator import release_memory
     from molting.models.base import load_model
     from molting.models.lora import attach_lora, count_parameters, hub_name, save_adapter
     from molting.models.machine import choose_dtype
     from molting.models.render import Renderer
-    from molting.train.loop import train
+    from molting.train.loop import Diverged, train
+    from molting.train.material import prepare
+    from molting.train.watching import MetricsFile, trackers
 
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     sweep_temporary(folder)
+    watchers = [
+        MetricsFile(folder / "metrics.jsonl"),
+        *trackers(
+            config.train.trackers,
+            folder,
+            f"{project.root.resolve().name}-molt-{molt.number}",
+            recipe(config.train, width),
+        ),
+    ]
     begun = folder / "started.json"
     if begun.exists():
         # A resumed run keeps the first one's dtype, or it would not be the same run.
@@ -175,34 +190,41 @@ def trained(
     progress.say(f"molt {molt.number}: {source.name} in {dtype}, from {source.origin}")
     base = load_model(source, dtype)
     renderer = Renderer(base.tokenizer)
-    limit = min(config.train.max_tokens, base.context_tokens)
-    rows = [renderer.row(row, limit) for row in corpus.split("train")]
-    validation = [renderer.row(row, limit) for row in corpus.split("validation")]
+    with Memory(project.memory, config.memory.budget_gib) as memory:
+        material = prepare(base, renderer, corpus, config.train, memory, progress)
+        evaluators = _evaluators(base, corpus, config, memory, progress)
     model = attach_lora(base.model, config.train, hub_name(source.name), config.train.seed)
     trainable, total = count_parameters(model)
     progress.say(
         f"LoRA r={config.train.rank}: {trainable:,} of {total:,} parameters are trained on "
-        f"{len(rows)} rows, {sum(r.trained_tokens for r in rows):,} reply tokens"
+        f"{len(material.rows)} rows, "
+        f"{sum(r.trained_tokens for r in material.rows):,} reply tokens"
     )
+    rate = peak_rate(config.train, width)
+    progress.say(f"learning rate {rate.value:g}, {rate.reason}")
     with _tensors_stored(folder), _remembering(project, base, model, progress) as boundaries:
-        outcome = train(
-            model,
-            rows,
-            validation,
-            config.train,
-            base.tokenizer.pad_token_id or 0,
-            folder,
-            progress,
-            interrupted,
-            boundaries,
-        )
+        try:
+            outcome = train(
+                model,
+                material.rows,
+                material.validation,
+                msgspec.structs.replace(config.train, learning_rate=rate.value),
+                base.tokenizer.pad_token_id or 0,
+                folder,
+                progress,
+                interrupted,
+                boundaries,
+                pairs=material.pairs,
+                held_out_pairs=material.held_out_pairs,
+                evaluators=evaluators,
+                watchers=watchers,
+            )
+        except Diverged as error:
+            # Beside the molt, which is not finished and so is none.
+            save_adapter(model.peft_config["default"], error.outcome.state, folder / "last_good")
+            raise
         save_adapter(model.peft_config["default"], outcome.state, folder / "adapter")
     position = outcome.position
-    lines = [{"step": i, "train_loss": loss} for i, loss in enumerate(position.losses, 1)]
-    write_bytes(
-        folder / "metrics.jsonl",
-        b"".join(msgspec.json.encode(line) + b"\n" for line in [*lines, *position.history]),
-    )
     adapter_file = folder / "adapter" / "adapter_model.safetensors"
     write_json(
         folder / MANIFEST,
@@ -223,6 +245,7 @@ def trained(
             "train": {
                 "trainable_parameters": trainable,
                 "total_parameters": total,
+                "learning_rate": rate.value,
                 "epochs_run": outcome.epochs_run,
                 "best_epoch": position.best_epoch,
                 "steps": position.step,
@@ -232,6 +255,7 @@ def trained(
                 "stopped_by": outcome.stopped_by,
                 "mode": config.train.mode,
                 "below": boundaries.told() if boundaries else None,
+                **material.facts,
                 "history": list(position.history),
             },
         },
@@ -243,14 +267,30 @@ def trained(
     return molt
 
 
+def _evaluators(
+    base: Any, corpus: Corpus, config: Config, memory: Any, progress: Progress
+) -> list[Callable[[Any], dict[str, Any]]]:
+    """What training asks the model at each evaluation, besides the validation loss."""
+    prompts = min(config.train.voice_prompts, len(corpus.split("validation")))
+    if not prompts:
+        return []
+    from molting.evaluate.quick import VoiceCheck
+
+    return [VoiceCheck(base, corpus, prompts, config.train.seed, memory, progress)]
+
+
 def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) -> dict[str, Any]:
     """Stage 5: the molt's evaluation, made now or found; replies are remembered."""
+    from molting.evaluate.items import read_asked
+
     config = project.config
     folder = project.molt_folder(molt.number)
     sweep_temporary(folder)
     manifest = project.manifest(molt.number) or {}
+    # What these files hold is asked, so it belongs to the key; bad ones are told before any work.
+    asked = read_asked(project.root, config.evaluate)
     key = fingerprint(
-        "evaluation", 1, config.evaluate, config.persona, manifest["adapter"], corpus.id
+        "evaluation", 3, config.evaluate, config.persona, manifest["adapter"], corpus.id, asked.key
     )
     path = folder / "evaluation.json"
     if path.exists():
@@ -280,7 +320,7 @@ def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) 
             base, model, manifest["adapter"], config.persona.system_prompt(), memory, progress
         )
         begun = time.perf_counter()
-        evaluation = evaluate(corpus, config, speaker, progress)
+        evaluation = evaluate(corpus, config, speaker, progress, asked)
     result = evaluation.result | {"seconds": round(time.perf_counter() - begun, 1)}
     write_bytes(
         folder / "transcripts.jsonl",
@@ -288,6 +328,55 @@ def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) 
     )
     write_json(path, {"key": key, "result": result})
     return result
+
+
+def scored_replies(
+    project: Project, file: Path, base_file: Path | None, progress: Progress
+) -> dict[str, Any]:
+    """Replies made elsewhere, scored as a molt's are; the project need not be trained.
+
+    The corpus is made when there is none yet. Base replies come from `base_file`, or from the base
+    model, which is loaded for them and remembers them.
+    """
+    from molting.evaluate.outside import evaluate_replies, given_base, read_replies, voice_prompts
+
+    config = project.config
+    given = read_replies(file)
+    prompts = voice_prompts(given, config)
+    base = None if base_file is None else given_base(base_file, prompts)
+    corpus = curated(project, read_inputs(project, progress), progress)
+    begun = time.perf_counter()
+    with contextlib.ExitStack() as stack:
+        answer = None if base else stack.enter_context(_base_answers(project, progress))
+        result = evaluate_replies(corpus, config, given, base or answer)
+    return result | {"seconds": round(time.perf_counter() - begun, 1)}
+
+
+@contextlib.contextmanager
+def _base_answers(
+    project: Project, progress: Progress
+) -> Iterator[Callable[[Sequence[str], int], list[tuple[str, bool | None]]]]:
+    """The untouched base model as a function from prompts and a length to replies, remembered."""
+    from molting.evaluate.systems import Speaker
+    from molting.memory.store import Memory
+    from molting.models.base import load_model
+    from molting.models.generate import Ended, Sampling
+    from molting.models.machine import choose_dtype
+    from molting.models.sources import find_model
+
+    config, options = project.config, project.config.evaluate
+    source = find_model(config.base.model, config.base.revision, progress)
+    base = load_model(source, choose_dtype(config.base.dtype))
+    with Memory(project.memory) as memory:
+        speaker = Speaker(base, base.model, "", config.persona.system_prompt(), memory, progress)
+
+        def answer(prompts: Sequence[str], most: int) -> list[tuple[str, bool | None]]:
+            sampling = Sampling(most, options.temperature, options.top_p, options.seed)
+            contexts = [(Turn("user", prompt),) for prompt in prompts]
+            replies = speaker.answer("base", contexts, sampling, 0, "base replies")
+            return [(reply.text, reply.ended == Ended.stop) for reply in replies]
+
+        yield answer
 
 
 @contextlib.contextmanager
@@ -329,9 +418,10 @@ def _tensors_stored(folder: Path) -> Iterator[None]:
             raise OSError(int(number[1]) if number else errno.EIO, str(error)) from None
 
 
-def molt_fingerprint(corpus: Corpus, config: Config, weights: str) -> str:
-    """Equal when and only when training would be the same run."""
-    return fingerprint("molt", 1, corpus.id, weights, config.base.dtype, config.train)
+def molt_fingerprint(corpus: Corpus, config: Config, weights: str, width: int) -> str:
+    """Equal when and only when training would be the same run; `width` is the base model's."""
+    settings = recipe(config.train, width)
+    return fingerprint("molt", 1, corpus.id, weights, config.base.dtype, settings)
 
 
 def molt_corpus(project: Project, molt: Molt) -> Corpus:

@@ -1,4 +1,4 @@
-"""`run`, `curate`, `train`, `evaluate`: stages of the flow, one after the other."""
+"""`run`, `curate`, `train`, `evaluate` of a molt: stages of the flow, one after the other."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def run_train(folder: Path, settings: Sequence[str], anyway: bool, as_json: bool
     )
 
 
-def run_evaluate(folder: Path, number: int | None, settings: Sequence[str], as_json: bool) -> None:
+def evaluate_molt(folder: Path, number: int | None, settings: Sequence[str], as_json: bool) -> None:
     project = open_with(folder, settings)
     molt = project.molt(number)
     with Terminal() as terminal, project_lock(project):

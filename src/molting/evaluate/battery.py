@@ -1,0 +1,260 @@
+"""Everything that replies are measured with, fitted once for a persona and certified first.
+
+The detectors learn from every good row outside the test split and outside the prompts that are
+to be scored. Then they must show that they can tell: AUC against each kind of other text,
+calibration, the persona's text measured against itself, neutral text, and fakes made of the
+persona's own words. What fails is said, and the voice is "not measurable".
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from molting.core.persona import Persona
+from molting.evaluate.dimensions import (
+    Copies,
+    bigrams,
+    clean,
+    complete,
+    echoes,
+    in_form,
+    relevance,
+)
+from molting.evaluate.score import LEAST_FLOOR, MOST_FLOOR, Measured, Scale
+from molting.signals.contrast import neutral_replies, other_personas
+from molting.signals.fakes import fakes
+from molting.signals.mannerisms import Mannerism, mannerisms, thin
+from molting.signals.order import WordOrder
+from molting.signals.repetition import repetition
+from molting.signals.stats import Array
+from molting.signals.text import words
+from molting.signals.voice import Certificate, VoiceDetector, certify, fit_detector, match_lengths
+
+_TEXTS = 600
+"""More of the persona's rows would only unbalance persona and base."""
+
+Said = tuple[str, bool | None]
+"""A reply, and whether the model ended it; None when only the text is known."""
+
+
+@dataclass(frozen=True)
+class Battery:
+    """Detectors and references of one persona."""
+
+    persona: Persona
+    detectors: tuple[VoiceDetector, ...]
+    """One, or two of which each learned from the base's replies to the other's prompts."""
+    training: tuple[tuple[str, str], ...]
+    """(prompt, reply) of the rows that taught them."""
+    order: WordOrder
+    copies: Copies
+
+    def detector(self, prompt: str) -> int:
+        """Which detector a prompt's replies are read by: never one that learned from them."""
+        return fold_of(prompt, len(self.detectors))
+
+    def heard(self, prompts: Sequence[str], texts: Sequence[str], *, body: bool) -> Array:
+        """Both scores of every text, shape (2, len(texts))."""
+        found = np.zeros((2, len(texts)))
+        place = np.array([self.detector(prompt) for prompt in prompts], dtype=int)
+        for k, detector in enumerate(self.detectors):
+            inside = np.flatnonzero(place == k)
+            found[:, inside] = detector.each([texts[i] for i in inside], body=body)
+        return found
+
+    def voice(self, prompts: Sequence[str], texts: Sequence[str]) -> Array:
+        """The mean of both scores of every text, shape (len(texts),)."""
+        return np.asarray(self.heard(prompts, texts, body=False).mean(0), dtype=float)
+
+    def mannerisms(
+        self, prompts: Sequence[str], replies: Sequence[str], plain: Sequence[str] = ()
+    ) -> list[Mannerism]:
+        return mannerisms(replies, prompts, [reply for _, reply in self.training], plain)
+
+    def measure(
+        self,
+        prompts: Sequence[str],
+        replies: Sequence[Sequence[Said]],
+        plain: Sequence[str] = (),
+        identity: Sequence[float] = (),
+        facts: Sequence[float] = (),
+    ) -> Measured:
+        """`replies[i]` are all replies to `prompts[i]`; `plain` are base replies to the prompts."""
+        owner = np.array([i for i, some in enumerate(replies) for _ in some], dtype=int)
+        texts = [text for some in replies for text, _ in some]
+        ended = [stopped for some in replies for _, stopped in some]
+        asked = [prompts[i] for i in owner]
+        bare, gone = thin(texts, self.mannerisms(asked, texts, plain))
+        counts = np.maximum(np.bincount(owner, minlength=len(prompts)), 1)
+
+        def mean(values: Sequence[float] | Array) -> Array:
+            known = np.asarray(values, dtype=float)
+            total = np.bincount(owner, np.nan_to_num(known), minlength=len(prompts))
+            number = np.bincount(owner, np.isfinite(known), minlength=len(prompts))
+            return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+        tidy = [clean(text, self.persona) * in_form(text) for text in texts]
+        answers = [
+            1 - max(echoes(prompt, text), self.copies.copied(prompt, text))
+            for prompt, text in zip(asked, texts, strict=True)
+        ]
+        close = np.full(len(texts), np.nan)
+        for sample in range(int(counts.max(initial=1))):
+            # One reply a prompt at a time: a prompt's other replies are no strangers.
+            rows = _nth(owner, sample)
+            close[rows] = relevance([asked[k] for k in rows], [texts[k] for k in rows])
+        return Measured(
+            bigrams([some[0][0] if some else "" for some in replies]),
+            np.stack([mean(v) for v in self.heard(asked, texts, body=False)]),
+            np.stack([mean(v) for v in self.heard(asked, bare, body=True)]),
+            mean(tidy),
+            mean([complete(text, stop) for text, stop in zip(texts, ended, strict=True)]),
+            mean([repetition(text) for text in texts]),
+            mean(close),
+            mean(self.order.values(texts)),
+            mean(answers),
+            mean([float(share > 0) for share in gone]),
+            np.array(identity, dtype=float),
+            np.array(facts, dtype=float),
+        )
+
+
+def fold_of(prompt: str, folds: int) -> int:
+    return zlib.crc32(" ".join(words(prompt)).encode()) % folds
+
+
+def fit_battery(
+    persona: Persona,
+    rows: Sequence[tuple[str, str]],
+    base: Sequence[Mapping[str, str]],
+) -> Battery:
+    """`rows` are (prompt, reply) of the persona outside what will be scored; `base` holds base
+    replies by prompt, one set for each detector to learn from."""
+    taken = list(rows[:: max(1, len(rows) // _TEXTS)])
+    neutral, others = neutral_replies()[::2], other_personas()[::2]
+    detectors = tuple(
+        fit_detector(
+            [reply for _, reply in taken],
+            {
+                "base": list(replies.values()),
+                "neutral": [row.reply for row in neutral],
+                "personas": [row.reply for row in others],
+            },
+        )
+        for replies in base
+    )
+    plain = [reply for replies in base for reply in replies.values()]
+    shipped = [row.reply for row in (*neutral_replies(), *other_personas())]
+    order = WordOrder([reply for _, reply in taken] + plain + shipped)
+    return Battery(persona, detectors, tuple(rows), order, Copies(rows))
+
+
+def certified(
+    battery: Battery,
+    own_rows: Sequence[tuple[str, str]],
+    base_prompts: Sequence[str],
+    base_replies: Sequence[str],
+    scale: Scale,
+) -> Certificate:
+    """What the battery can tell on texts it never saw, and what fakes reach."""
+    own = [reply for _, reply in own_rows]
+    neutral = [row.reply for row in neutral_replies()[1::2]]
+    others = [row.reply for row in other_personas()[1::2]]
+    kinds = {"base": list(base_replies), "neutral": neutral, "personas": others}
+    found = certify(battery.detectors[0], own, kinds)
+    if len(battery.detectors) > 1:
+        second = certify(battery.detectors[1], own, kinds)
+        found = replace(
+            found,
+            auc_by_kind={
+                kind: (value + second.auc_by_kind[kind]) / 2
+                for kind, value in found.auc_by_kind.items()
+            },
+        )
+    return replace(
+        found,
+        calibration_error=_calibration(battery, own, kinds),
+        gold=_gold(scale),
+        fakes=_fakes(battery, own, base_prompts, base_replies, neutral, scale),
+    )
+
+
+def floor_of(certificate: Certificate) -> float:
+    """Where the voice dimension begins: a little above what the best fake reaches."""
+    best = max(certificate.fakes.values(), default=LEAST_FLOOR)
+    return float(np.clip(best + 0.05, LEAST_FLOOR, MOST_FLOOR))
+
+
+def _calibration(
+    battery: Battery, own: Sequence[str], kinds: Mapping[str, Sequence[str]]
+) -> float | None:
+    """Expected calibration error in ten bins; persona and other text weigh alike."""
+    sides = [(own, 1.0, 1.0)]
+    known = {kind: match_lengths(some, own) for kind, some in kinds.items() if some and own}
+    sides += [(texts, 0.0, 1 / len(known)) for texts in known.values()]
+    scores = np.concatenate([battery.detectors[0].score(texts) for texts, _, _ in sides])
+    truth = np.concatenate([np.full(len(texts), label) for texts, label, _ in sides])
+    weight = np.concatenate([np.full(len(t), w / max(len(t), 1)) for t, _, w in sides])
+    if not known:
+        return None
+    place = np.minimum((scores * 10).astype(int), 9)
+    error = 0.0
+    for k in range(10):
+        inside = place == k
+        if inside.any():
+            error += abs(float((weight * (scores - truth))[inside].sum()))
+    return error / float(weight.sum())
+
+
+def _gold(scale: Scale) -> float | None:
+    """V of one half of the persona's own text where the other half is 1: about 1, or no gauge."""
+    own, base = scale.own.voice.mean(0), scale.base.voice.mean(0)
+    if len(own) < 16:
+        return None
+    low, gaps = base.mean(), (own[::2].mean(), own[1::2].mean())
+    if gaps[1] - low <= 0.05:
+        return None
+    return float((gaps[0] - low) / (gaps[1] - low))
+
+
+def _fakes(
+    battery: Battery,
+    own: Sequence[str],
+    base_prompts: Sequence[str],
+    base_replies: Sequence[str],
+    neutral: Sequence[str],
+    scale: Scale,
+) -> dict[str, float]:
+    """The least of the V's that each kind of fake reaches; whole numbers of prompts are alike."""
+    taught = [reply for _, reply in battery.training]
+    made: dict[str, Sequence[str]] = {"neutral": match_lengths(neutral, own) if own else neutral}
+    made |= fakes(base_replies, taught)
+    found = {}
+    for kind, texts in made.items():
+        prompts = list(base_prompts) if len(texts) == len(base_prompts) else list(texts)
+        both = [battery.heard(prompts, texts, body=body) for body in (False, True)]
+        ones = np.ones(len(texts))
+        values = []
+        for name, heard in zip(("voice", "body"), both, strict=True):
+            low, high = getattr(scale.base, name).mean(1), getattr(scale.own, name).mean(1)
+            gap = np.where(high - low > 0.05, high - low, np.nan)
+            values += list((heard @ ones / max(len(texts), 1) - low) / gap)
+        known = [float(value) for value in values if np.isfinite(value)]
+        if known:
+            found[kind] = min(known)
+    return found
+
+
+def _nth(owner: Array, sample: int) -> list[int]:
+    """Places of the reply number `sample` of every prompt that has as many."""
+    seen: dict[int, int] = {}
+    rows = []
+    for k, i in enumerate(owner):
+        if seen.get(int(i), 0) == sample:
+            rows.append(k)
+        seen[int(i)] = seen.get(int(i), 0) + 1
+    return rows
