@@ -40,6 +40,7 @@ from molting.curate.pipeline import corpus_id, curate
 
 if TYPE_CHECKING:
     from molting.memory.boundaries import Boundaries
+    from molting.train.depth import Depths
 
 
 class Inputs(NamedTuple):
@@ -162,6 +163,7 @@ def trained(
     from molting.models.lora import attach_lora, count_parameters, hub_name, save_adapter
     from molting.models.machine import choose_dtype
     from molting.models.render import Renderer
+    from molting.train.gap import gap_to_exact
     from molting.train.loop import Diverged, train
     from molting.train.material import prepare
     from molting.train.watching import MetricsFile, trackers
@@ -262,9 +264,47 @@ def trained(
     )
     project.finish_molt(molt.number)
     drop_checkpoint(folder)
+    if boundaries:
+        gap = gap_to_exact(project, molt.number)
+        told = gap or "not measured; `molting study layers` measures it"
+        progress.say(f"quality gap of fast mode to exact mode: {told}")
     del base, model, outcome
     release_memory()
     return molt
+
+
+def measured_depths(
+    project: Project, corpus: Corpus, depths: Sequence[int], progress: Progress
+) -> Depths:
+    """How many top layers fast mode should adapt: one epoch at each number, kept for the report."""
+    from molting.memory.store import Memory
+    from molting.models.base import load_model
+    from molting.models.machine import choose_dtype
+    from molting.models.render import Renderer
+    from molting.models.sources import find_model
+    from molting.train.depth import measure_depths, study_key, usual_depths
+    from molting.train.material import prepare
+
+    config = project.config
+    source = find_model(config.base.model, config.base.revision, progress)
+    base = load_model(source, choose_dtype(config.base.dtype))
+    with Memory(project.memory, config.memory.budget_gib) as memory:
+        renderer = Renderer(base.tokenizer)
+        material = prepare(base, renderer, corpus, config.train, memory, progress)
+        found = measure_depths(
+            base,
+            material.rows,
+            material.validation,
+            config.train,
+            depths or usual_depths(int(base.model.config.num_hidden_layers)),
+            memory,
+            progress,
+        )
+    write_json(
+        project.study_file("depths", study_key(corpus.id, source.weights, config.train)),
+        msgspec.to_builtins(found),
+    )
+    return found
 
 
 def _evaluators(

@@ -34,6 +34,12 @@ memory_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(memory_app, name="memory")
+study_app = typer.Typer(
+    help="Experiments on the project's own rows, each with a verdict.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(study_app, name="study")
 detect_app = typer.Typer(
     help="Detect personality in text: a replaceable head over remembered features.",
     no_args_is_help=True,
@@ -393,6 +399,22 @@ def corpus_export(
     from molting.cli.export_corpus import run_export
 
     run_export(folder, to, kind, split, settings or [], as_json)
+
+
+@study_app.command("layers")
+def study_layers(
+    folder: Folder = HERE,
+    depths: Annotated[
+        list[int] | None,
+        typer.Option("--top", metavar="K", min=1, help="A number of top layers to try (repeat)."),
+    ] = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Train one epoch with some top layers and with all: what fast mode costs and saves."""
+    from molting.cli.study import run_layers
+
+    run_layers(folder, depths or [], settings or [], as_json)
 
 
 @memory_app.command("stats")

@@ -7,6 +7,7 @@ from typing import Any
 from molting.core.artifacts import read_json
 from molting.core.corpus import load_corpus
 from molting.core.project import Molt, Project, shown_model
+from molting.train.gap import gap_to_exact
 
 _SYSTEMS = ("base", "prompted", "tuned", "tuned_prompted")
 
@@ -30,8 +31,7 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
         "dtype": manifest.get("dtype"),
         "verdict": verdict(result, project.config.persona.name),
         "corpus": corpus.summary(),
-        "train": {k: v for k, v in manifest.get("train", nothing).items() if k != "history"}
-        or None,
+        "train": _train(project, molt.number, manifest.get("train", nothing)),
         "perplexity": result.get("perplexity") or {"base": None, "tuned": None},
         "personality": {system: personality.get(system) for system in _SYSTEMS}
         | {"held_out_text": personality.get("held_out_text")},
@@ -49,6 +49,12 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
             else None,
         },
     }
+
+
+def _train(project: Project, number: int, train: dict[str, Any]) -> dict[str, Any] | None:
+    """How it was trained; the gap of fast mode to exact mode is null where it is not known."""
+    told = {key: value for key, value in train.items() if key != "history"}
+    return told | {"gap_to_exact": gap_to_exact(project, number)} if told else None
 
 
 def verdict(result: dict[str, Any], name: str) -> dict[str, Any] | None:
