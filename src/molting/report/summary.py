@@ -52,9 +52,11 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
 
 
 def _train(project: Project, number: int, train: dict[str, Any]) -> dict[str, Any] | None:
-    """How it was trained; the gap of fast mode to exact mode is null where it is not known."""
+    """How it was trained; in fast mode the gap to exact mode too, null where it is not known."""
     told = {key: value for key, value in train.items() if key != "history"}
-    return told | {"gap_to_exact": gap_to_exact(project, number)} if told else None
+    if told.get("mode") == "fast":
+        told["gap_to_exact"] = gap_to_exact(project, number)
+    return told or None
 
 
 def verdict(result: dict[str, Any], name: str) -> dict[str, Any] | None:
