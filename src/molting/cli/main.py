@@ -474,12 +474,23 @@ def detect_predict(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A trained detector.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Texts (.jsonl, .csv).")],
     memory: MemoryFolder = None,
+    similar: Annotated[
+        float | None,
+        typer.Option(
+            "--similar",
+            metavar="COSINE",
+            min=0.5,
+            max=1,
+            help="From this likeness on take an earlier text's features, with the error told "
+            "(default: never).",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Name the class of every text, with calibrated probabilities."""
     from molting.cli.detect import run_predict
 
-    run_predict(folder, file, memory, as_json)
+    run_predict(folder, file, memory, similar, as_json)
 
 
 @detect_app.command("bench")
