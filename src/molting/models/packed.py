@@ -37,13 +37,21 @@ class Layout(NamedTuple):
     row_M: Any
 
 
-def lay_out(rows: Sequence[Rendered], device: Any, least_prefix: int = 8) -> Layout:
+_LEAST_PREFIX = 8
+"""A shorter one is not worth a row of its own."""
+
+
+def shared_prefix(rows: Sequence[Rendered]) -> int:
+    """Tokens that all rows begin with and that are computed once; 0 where that does not pay."""
+    # One token less than up to the first trained one: what predicts it belongs to the row.
+    return common_prefix([row.ids[: max(1, row.first_trained)] for row in rows], _LEAST_PREFIX)
+
+
+def lay_out(rows: Sequence[Rendered], device: Any) -> Layout:
     """The layout of some rows. The prefix ends before any row's first trained token is predicted."""
     import torch
 
-    # One token less than up to the first trained one: what predicts it belongs to the row.
-    heads = [row.ids[: max(1, row.first_trained)] for row in rows]
-    shared = common_prefix(heads, least_prefix)
+    shared = shared_prefix(rows)
     ids = list(rows[0].ids[:shared])
     position = list(range(shared))
     padded: list[int] = []

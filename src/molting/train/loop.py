@@ -166,7 +166,8 @@ def _step(
     nats = 0.0
     for master in masters.values():
         master.grad = None
-    for part in micro_batches(rows, batch, _MICRO_TOKENS):
+    parts = micro_batches(rows, batch, _MICRO_TOKENS, shared_once=stepper.shares_prefix)
+    for part in parts:
         part_nats, grads = stepper.gradients([rows[i] for i in part], count)
         nats += part_nats
         for name, grad in grads.items():
