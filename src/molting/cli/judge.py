@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import typer
 from rich.table import Table
 
 from molting.cli.console import Terminal, out, print_json
@@ -14,7 +13,7 @@ from molting.cli.settings import open_with
 from molting.core.artifacts import file_hash, write_json
 from molting.core.config import Judge, override
 from molting.core.corpus import Corpus
-from molting.core.errors import UsageError
+from molting.core.errors import CheckFailed, UsageError
 from molting.core.project import project_lock
 from molting.evaluate.comparisons import read_pairs
 from molting.evaluate.fake_judges import FAKE_JUDGES
@@ -82,7 +81,9 @@ def run_judge(
     else:
         _print(result)
     if not found["calibration"]["passed"]:
-        raise typer.Exit(1)
+        raise CheckFailed(
+            "the judge failed its test: it " + "; it ".join(found["calibration"]["reasons"])
+        )
 
 
 def voice_detector(corpus: Corpus) -> VoiceDetector | None:
