@@ -355,6 +355,63 @@ def evaluate(
 
 
 @app.command()
+def judge(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="API: an OpenAI-compatible base URL, or Anthropic's."),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model's name there.")] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", help="openai or anthropic (default: by the address)."),
+    ] = None,
+    key_env: Annotated[
+        str | None, typer.Option("--key-env", help="Environment variable that holds the key.")
+    ] = None,
+    prompts: Annotated[
+        int | None, typer.Option("--prompts", min=1, help="How many held-out prompts are judged.")
+    ] = None,
+    fake: Annotated[
+        str, typer.Option("--fake", help="A judge without a model: fair or sycophant.")
+    ] = "",
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Let a language model compare replies, blind; test it with known-bad ones first."""
+    from molting.cli.judge import Which, run_judge
+
+    which = Which(url, model, provider, key_env, prompts, fake)
+    run_judge(folder, number, which, settings or [], as_json)
+
+
+@app.command("blind-ab")
+def blind_ab(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE.html", help="Write the sheet as a page.")
+    ] = None,
+    votes: Annotated[
+        list[Path] | None, typer.Option("--votes", metavar="FILE", help="Take saved votes in.")
+    ] = None,
+    report: Annotated[bool, typer.Option("--report", help="Only say how it stands.")] = False,
+    voter: Annotated[str, typer.Option("--voter", help="Who votes in the terminal.")] = "voter",
+    prompts: Annotated[
+        int | None, typer.Option("--prompts", min=1, help="How many prompts a new sheet has.")
+    ] = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Let people compare the tune with base and prompt, not knowing which is which."""
+    from molting.cli.blind import Options, run_blind
+
+    options = Options(page, votes or [], report, voter, prompts, as_json)
+    run_blind(folder, number, options, settings or [])
+
+
+@app.command()
 def show(folder: Folder = HERE, number: MoltNumber = None, as_json: Json = False) -> None:
     """Show everything measured about a molt."""
     from molting.cli.show import run_show

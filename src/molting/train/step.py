@@ -109,8 +109,8 @@ def _parts(
     most = micro_tokens // objective.abreast
     if not world.sharded:
         mine, once = world.share(batch), stepper.shares_prefix
-        parts = micro_batches(objective.leads, mine, most, shared_once=once)
-        return [(part, True) for part in parts]
+        alone = micro_batches(objective.leads, mine, most, shared_once=once)
+        return [(part, True) for part in alone]
     # Weights are gathered layer by layer from all processes, so all need equally many parts: one
     # that has no example of its own computes another's, which does not count.
     parts = [(part, world.share(part)) for part in micro_batches(objective.leads, batch, most)]
