@@ -30,7 +30,7 @@ from molting.core.conversation import Conversation, Turn
 from molting.core.corpus import Corpus, load_corpus, save_corpus, versions
 from molting.core.errors import CheckFailed, ConfigError
 from molting.core.journal import Journal
-from molting.core.progress import Progress
+from molting.core.progress import Progress, Silent
 from molting.core.project import CONFIG_FILE, Molt, Project
 from molting.core.recipe import recipe
 from molting.core.rulings import Ruling, rulings
@@ -40,6 +40,9 @@ from molting.curate.pipeline import corpus_id, curate
 
 if TYPE_CHECKING:
     from molting.memory.boundaries import Boundaries
+    from molting.models.sources import ModelSource
+    from molting.train.devices import World
+    from molting.train.watching import Watcher
 
 
 class Inputs(NamedTuple):
@@ -139,60 +142,99 @@ def trained(
 ) -> Molt:
     """Stage 4: the molt of this corpus and configuration, trained now, resumed or found."""
     from molting.models.sources import find_model, model_width
+    from molting.train.checkpoint import drop_checkpoint
+    from molting.train.devices import surroundings
 
     config = project.config
     source = find_model(config.base.model, config.base.revision, progress)
-    width = model_width(source)
-    key = molt_fingerprint(corpus, config, source.weights, width)
+    if config.train.method == "qlora":
+        from molting.models.quantize import require_bitsandbytes
+
+        require_bitsandbytes()
+    key = molt_fingerprint(corpus, config, source.weights, model_width(source))
     molt = project.claim_molt(key, corpus.id)
     folder = project.molt_folder(molt.number)
-    from molting.train.checkpoint import drop_checkpoint
-
+    world = surroundings()
     if (folder / MANIFEST).exists():
         progress.say(f"molt {molt.number}: already trained with this corpus and configuration")
         if molt.finished is None:
             # Killed between the manifest and this.
             project.finish_molt(molt.number)
             drop_checkpoint(folder)
-        return molt
+        world.agreed(None)
+    else:
+        world.agreed(molt)
+        _grow(project, molt, corpus, source, world, progress, interrupted)
+        project.finish_molt(molt.number)
+        drop_checkpoint(folder)
+    world.close()
+    return molt
 
+
+def assisted(project: Project, interrupted: Callable[[], bool] = lambda: False) -> None:
+    """What every other process of a group does (`accelerate launch`): its share of the training.
+
+    It writes nothing; the first process says which molt it is, once it has come to that.
+    """
+    from molting.models.sources import find_model
+    from molting.train.devices import surroundings
+
+    world = surroundings()
+    molt: Molt | None = world.agreed(None)
+    if molt is not None:
+        source = find_model(project.config.base.model, project.config.base.revision)
+        corpus = molt_corpus(project, molt)
+        _grow(project, molt, corpus, source, world, Silent(), interrupted)
+    world.close()
+
+
+def _grow(
+    project: Project,
+    molt: Molt,
+    corpus: Corpus,
+    source: ModelSource,
+    world: World,
+    progress: Progress,
+    interrupted: Callable[[], bool],
+) -> None:
+    """Train; the first process of the world writes what comes of it, the manifest last."""
     from molting.memory.store import Memory
     from molting.models.allocator import release_memory
     from molting.models.base import load_model
     from molting.models.lora import attach_lora, count_parameters, hub_name, save_adapter
-    from molting.models.machine import choose_dtype
     from molting.models.render import Renderer
+    from molting.models.sources import model_width
     from molting.train.loop import Diverged, train
     from molting.train.material import prepare
     from molting.train.watching import MetricsFile, trackers
 
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    sweep_temporary(folder)
-    watchers = [
-        MetricsFile(folder / "metrics.jsonl"),
-        *trackers(
-            config.train.trackers,
-            folder,
-            f"{project.root.resolve().name}-molt-{molt.number}",
-            recipe(config.train, width),
-        ),
-    ]
-    begun = folder / "started.json"
-    if begun.exists():
-        # A resumed run keeps the first one's dtype, or it would not be the same run.
-        dtype = read_json(begun)["dtype"]
-    else:
-        dtype = choose_dtype(config.base.dtype)
-        write_json(begun, {"dtype": dtype, "at": time.time()})
-    write_json(folder / "config.json", msgspec.to_builtins(config))
+    config = project.config
+    folder = project.molt_folder(molt.number)
+    rate = peak_rate(config.train, model_width(source))
+    watchers: list[Watcher] = []
+    if world.first:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        sweep_temporary(folder)
+        settings = recipe(config.train, model_width(source))
+        name = f"{project.root.resolve().name}-molt-{molt.number}"
+        watchers = [
+            MetricsFile(folder / "metrics.jsonl"),
+            *trackers(config.train.trackers, folder, name, settings),
+        ]
+    dtype = world.agreed(_begun(folder, config) if world.first else "")
 
     progress.say(f"molt {molt.number}: {source.name} in {dtype}, from {source.origin}")
-    base = load_model(source, dtype)
+    base = load_model(source, dtype, four_bit=config.train.method == "qlora")
     renderer = Renderer(base.tokenizer)
+    if not world.first:
+        # Until the first has asked the base for its replies; they are remembered then.
+        world.agreed(None)
     with Memory(project.memory, config.memory.budget_gib) as memory:
         material = prepare(base, renderer, corpus, config.train, memory, progress)
         evaluators = _evaluators(base, corpus, config, memory, progress)
+    if world.first:
+        world.agreed(None)
     model = attach_lora(base.model, config.train, hub_name(source.name), config.train.seed)
     trainable, total = count_parameters(model)
     progress.say(
@@ -200,7 +242,7 @@ def trained(
         f"{len(material.rows)} rows, "
         f"{sum(r.trained_tokens for r in material.rows):,} reply tokens"
     )
-    rate = peak_rate(config.train, width)
+    world.prepare(model)
     progress.say(f"learning rate {rate.value:g}, {rate.reason}")
     with _tensors_stored(folder), _remembering(project, base, model, progress) as boundaries:
         try:
@@ -218,11 +260,17 @@ def trained(
                 held_out_pairs=material.held_out_pairs,
                 evaluators=evaluators,
                 watchers=watchers,
+                world=world,
             )
         except Diverged as error:
             # Beside the molt, which is not finished and so is none.
-            save_adapter(model.peft_config["default"], error.outcome.state, folder / "last_good")
+            if world.first:
+                save_adapter(
+                    model.peft_config["default"], error.outcome.state, folder / "last_good"
+                )
             raise
+        if not world.first:
+            return
         save_adapter(model.peft_config["default"], outcome.state, folder / "adapter")
     position = outcome.position
     adapter_file = folder / "adapter" / "adapter_model.safetensors"
@@ -231,7 +279,7 @@ def trained(
         {
             "molt": molt.number,
             "molting": __version__,
-            "fingerprint": key,
+            "fingerprint": molt.fingerprint,
             "corpus": corpus.id,
             "base": {
                 "name": source.name,
@@ -260,11 +308,19 @@ def trained(
             },
         },
     )
-    project.finish_molt(molt.number)
-    drop_checkpoint(folder)
     del base, model, outcome
     release_memory()
-    return molt
+
+
+def _begun(folder: Path, config: Config) -> str:
+    """The dtype: a resumed run keeps the first one's, or it would not be the same run."""
+    from molting.models.machine import choose_dtype
+
+    write_json(folder / "config.json", msgspec.to_builtins(config))
+    path = folder / "started.json"
+    if not path.exists():
+        write_json(path, {"dtype": choose_dtype(config.base.dtype), "at": time.time()})
+    return str(read_json(path)["dtype"])
 
 
 def _evaluators(

@@ -331,7 +331,9 @@ def inner_model(model: Any) -> Any:
 
 
 def _mergeable(module: Any) -> bool:
-    """Plain layers, and LoRA layers whose update is a product of two matrices."""
+    """Plain layers, and LoRA layers whose update is a product of two matrices; none in 4 bits."""
+    if hasattr(getattr(module, "weight", None), "quant_state"):
+        return False
     if not hasattr(module, "lora_A"):
         return True
     return hasattr(module, "get_delta_weight") and not any(getattr(module, "use_dora", {}).values())
