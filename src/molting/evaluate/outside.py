@@ -154,7 +154,7 @@ def gauge(
     of_base = battery.measure(prompts, [[said] for said in every], plain)
     of_own = battery.measure([p for p, _ in own_rows], [[(reply, None)] for _, reply in own_rows])
     scale = Scale(of_base, of_own, paired=[p for p, _ in own_rows] == prompts)
-    certificate = certified(battery, own_rows, prompts, plain, scale)
+    certificate = certified(battery, [reply for _, reply in own_rows], prompts, plain)
     scale = scale._replace(floor=floor_of(certificate))
     return Gauge(prompts, plain, own_rows, battery, certificate, scale)
 
