@@ -39,6 +39,7 @@ from molting.curate.formats import ReadFile, read_file
 from molting.curate.pipeline import corpus_id, curate
 
 if TYPE_CHECKING:
+    from molting.evaluate.systems import Speaker
     from molting.memory.boundaries import Boundaries
     from molting.models.sources import ModelSource
     from molting.train.devices import World
@@ -356,25 +357,8 @@ def evaluated(project: Project, molt: Molt, corpus: Corpus, progress: Progress) 
             return dict(known["result"])
 
     from molting.evaluate.measure import evaluate
-    from molting.evaluate.systems import Speaker
-    from molting.memory.store import Memory
-    from molting.models.base import load_model
-    from molting.models.lora import load_adapter
-    from molting.models.sources import find_model
 
-    base_info = manifest["base"]
-    source = find_model(base_info["name"], base_info["revision"], progress)
-    if source.weights != base_info["weights"]:
-        raise CheckFailed(
-            f"base model {source.name!r} is not the one that molt {molt.number} was trained on; "
-            "train again"
-        )
-    base = load_model(source, manifest["dtype"])
-    model = load_adapter(base.model, folder / "adapter")
-    with Memory(project.memory, config.memory.budget_gib) as memory:
-        speaker = Speaker(
-            base, model, manifest["adapter"], config.persona.system_prompt(), memory, progress
-        )
+    with speaking(project, molt, progress) as speaker:
         begun = time.perf_counter()
         evaluation = evaluate(corpus, config, speaker, progress, asked)
     result = evaluation.result | {"seconds": round(time.perf_counter() - begun, 1)}
@@ -459,6 +443,54 @@ def _remembering(
                 f"  {boundaries.remembered} parts of rows remembered, {boundaries.computed} computed "
                 f"({boundaries.passes} forward passes of lower layers)"
             )
+
+
+def questioned(
+    project: Project, molt: Molt, items: Path | None, progress: Progress
+) -> dict[str, Any]:
+    """The molt's answers to a questionnaire, asked now or found: questionnaire.json."""
+    from molting.evaluate.questionnaire import questionnaire, read_statements
+
+    statements = read_statements(items)
+    options = project.config.evaluate
+    manifest = project.manifest(molt.number) or {}
+    key = fingerprint(
+        "questionnaire", 1, statements, project.config.persona, manifest["adapter"],
+        options.resamples, options.seed,
+    )  # fmt: skip
+    path = project.molt_folder(molt.number) / "questionnaire.json"
+    if path.exists():
+        known = read_json(path)
+        if known["key"] == key:
+            return dict(known["result"])
+    with speaking(project, molt, progress) as speaker:
+        result = questionnaire(statements, speaker, options)
+    write_json(path, {"key": key, "result": result})
+    return result
+
+
+@contextlib.contextmanager
+def speaking(project: Project, molt: Molt, progress: Progress) -> Iterator[Speaker]:
+    """The four systems of a molt, ready to answer, with the project's memory."""
+    from molting.evaluate.systems import Speaker
+    from molting.memory.store import Memory
+    from molting.models.base import load_model
+    from molting.models.lora import load_adapter
+    from molting.models.sources import find_model
+
+    manifest = project.manifest(molt.number) or {}
+    base_info = manifest["base"]
+    source = find_model(base_info["name"], base_info["revision"], progress)
+    if source.weights != base_info["weights"]:
+        raise CheckFailed(
+            f"base model {source.name!r} is not the one that molt {molt.number} was trained on; "
+            "train again"
+        )
+    base = load_model(source, manifest["dtype"])
+    model = load_adapter(base.model, project.molt_folder(molt.number) / "adapter")
+    prompt = project.config.persona.system_prompt()
+    with Memory(project.memory, project.config.memory.budget_gib) as memory:
+        yield Speaker(base, model, manifest["adapter"], prompt, memory, progress)
 
 
 @contextlib.contextmanager

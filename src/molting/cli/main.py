@@ -412,6 +412,22 @@ def blind_ab(
 
 
 @app.command()
+def questionnaire(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    items: Annotated[
+        Path | None,
+        typer.Option("--items", metavar="FILE.json", help="Other items than the IPIP-NEO-120."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Let a molt describe itself (IPIP-NEO-120): a description, no part of the score."""
+    from molting.cli.questionnaire import run_questionnaire
+
+    run_questionnaire(folder, number, items, as_json)
+
+
+@app.command()
 def show(folder: Folder = HERE, number: MoltNumber = None, as_json: Json = False) -> None:
     """Show everything measured about a molt."""
     from molting.cli.show import run_show
