@@ -28,7 +28,7 @@ from molting.core.artifacts import (
 from molting.core.config import Config, fingerprint
 from molting.core.conversation import Conversation, Turn
 from molting.core.corpus import Corpus, load_corpus, save_corpus, versions
-from molting.core.errors import CheckFailed, ConfigError
+from molting.core.errors import CheckFailed, ConfigError, ModelNotFound
 from molting.core.journal import Journal
 from molting.core.progress import Progress, Silent
 from molting.core.project import CONFIG_FILE, Molt, Project
@@ -37,6 +37,7 @@ from molting.core.rulings import Ruling, rulings
 from molting.core.schedule import peak_rate
 from molting.curate.formats import ReadFile, read_file
 from molting.curate.pipeline import corpus_id, curate
+from molting.curate.semantic import SemanticFinder
 
 if TYPE_CHECKING:
     from molting.evaluate.systems import Speaker
@@ -96,7 +97,8 @@ def curated(project: Project, inputs: Inputs, progress: Progress) -> Corpus:
         corpus = load_corpus(folder)
     else:
         progress.say("curating: noise, duplicates, leaks, split, selection …")
-        corpus = curate(rows, held_out, project.config, decisions)
+        finder = semantic_finder(project, progress)
+        corpus = curate(rows, held_out, project.config, decisions, finder)
         known = versions(project.corpora)
         corpus = msgspec.structs.replace(corpus, parent=known[-1].id if known else None)
         save_corpus(corpus, project.corpora)
@@ -127,7 +129,34 @@ def undecided(project: Project, inputs: Inputs, progress: Progress) -> Corpus:
     if (folder / MANIFEST).exists():
         return load_corpus(folder)
     progress.say("looking at the rows as curation sees them …")
-    return curate(rows, held_out, project.config)
+    finder = semantic_finder(project, progress)
+    return curate(rows, held_out, project.config, finder=finder)
+
+
+def semantic_finder(project: Project, progress: Progress) -> SemanticFinder | None:
+    """What curation finds semantic duplicates with; None where it is not to look, or cannot.
+
+    The static encoder searches and minilm judges; beside the fake model the fake does both.
+    """
+    from molting.memory.embeddings import Remembered
+    from molting.memory.store import Memory
+    from molting.models.catalogue import FAKE
+    from molting.models.encoders import load_encoder
+
+    config = project.config
+    if config.curate.semantic == "off":
+        return None
+    if config.base.model == FAKE:
+        return SemanticFinder(load_encoder("fake"))
+    try:
+        judge = load_encoder("minilm", progress=progress)
+        search = load_encoder("static", progress=progress)
+    except ModelNotFound as error:
+        if config.curate.semantic == "reject":
+            raise
+        progress.say(f"  semantic duplicates are not looked for: {error}")
+        return None
+    return SemanticFinder(search, Remembered(judge, Memory(project.memory)))
 
 
 def decided(project: Project) -> dict[str, Ruling]:

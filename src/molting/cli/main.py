@@ -174,10 +174,26 @@ def duplicates(
         Path | None,
         typer.Option("--pairs", metavar="FILE.tsv", help="Score these text pairs instead."),
     ] = None,
+    semantic: Annotated[
+        bool, typer.Option("--semantic", help="Also what says the same in other words.")
+    ] = False,
+    probability: Annotated[
+        float | None,
+        typer.Option(
+            "--semantic-threshold", min=0.5, max=1, help="Probability of saying the same (0.8)."
+        ),
+    ] = None,
     encoder: Annotated[
         str,
-        typer.Option("--encoder", help="With --pairs: minilm, static, trainee, folder or Hub id."),
+        typer.Option(
+            "--encoder",
+            help="For --semantic and --pairs: minilm, static, trainee, folder or Hub id.",
+        ),
     ] = "",
+    kinds: Annotated[
+        bool | None,
+        typer.Option("--kinds/--no-kinds", help="Duplicates that only chats have, by name."),
+    ] = None,
     engine: Annotated[
         Literal["local", "ray"], typer.Option("--engine", help="All cores here, or a Ray cluster.")
     ] = "local",
@@ -190,17 +206,21 @@ def duplicates(
     as_json: Json = False,
 ) -> None:
     """List duplicates in groups: which row stands for each and why, every pair and its score."""
-    from molting.cli.pairs import refuse_both, run_pairs
+    from molting.cli.pairs import refuse_alone, run_pairs
 
-    refuse_both(pairs, encoder)
+    refuse_alone(pairs, semantic, encoder, probability)
     if pairs is not None:
         run_pairs(pairs, encoder, threshold, as_json, paths[0] if paths else HERE)
         return
-    from molting.cli.duplicates import run_duplicates
+    from molting.cli.duplicates import Options, run_duplicates
 
     run_duplicates(
-        paths or [HERE], threshold, level, against or [], engine, workers, limit, as_json
-    )
+        paths or [HERE],
+        Options(
+            threshold, level, against or [], semantic, encoder, probability, kinds, engine,
+            workers, limit, as_json,
+        ),
+    )  # fmt: skip
 
 
 @app.command()

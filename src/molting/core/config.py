@@ -65,6 +65,17 @@ class Curate(_Section, frozen=True):
         float,
         Meta(gt=0, le=1, description="replies at or above this Jaccard similarity are duplicates"),
     ] = 0.7
+    semantic: Annotated[
+        Literal["report", "reject", "off"],
+        Meta(
+            description="rows that say the same in other words: `report` them in the evidence, "
+            "`reject` all but the best of each group, or do not look (`off`)"
+        ),
+    ] = "report"
+    semantic_threshold: Annotated[
+        float,
+        Meta(gt=0, le=1, description="probability of saying the same from which a row counts"),
+    ] = 0.9
     diversity: Annotated[
         float,
         Meta(ge=0, le=1, description="weight of being unlike the rows already chosen"),
