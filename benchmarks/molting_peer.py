@@ -6,22 +6,25 @@ anyone who asks: `interrupted` is called before each step, `Progress.step` after
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.training_gate import Gate
 from benchmarks.training_rows import from_json
 from molting.core.config import Train
+from molting.memory.boundaries import Boundaries
+from molting.memory.store import Memory
 from molting.models.allocator import bound_memory
 from molting.models.base import load_model
+from molting.models.likelihood import mean_loss
 from molting.models.lora import attach_lora
 from molting.models.sources import find_model
-from molting.train.loop import train as train_adapter
+from molting.train import loop
 
 _LOSS = re.compile(r"loss (\d+\.\d+)")
 
@@ -31,18 +34,14 @@ class _Clock:
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
-        self.step_seconds: list[float] = []
-        self._begun = 0.0
 
     def interrupted(self) -> bool:
         self.gate.before()
-        self._begun = time.perf_counter()
         return False
 
     def step(self, task: str, done: float, total: float, note: str = "") -> None:
         if task != "training":
             return
-        self.step_seconds.append(time.perf_counter() - self._begun)
         found = _LOSS.search(note)
         self.gate.after(float(found[1]) if found else float("nan"))
 
@@ -55,23 +54,48 @@ def main() -> None:
     gate = Gate()
     wanted = json.loads(Path(sys.argv[1]).read_text())
     # Neither resume points nor stopping early: the other system has none either.
-    train = Train(**wanted["train"], checkpoint_seconds=1e9, patience=10**6)
+    train = Train(
+        **wanted["train"], mode=wanted.get("mode", "exact"), checkpoint_seconds=1e9, patience=10**6
+    )
     rows, held_out = from_json(wanted["rows"]), from_json(wanted["held_out"])
     loaded = load_model(find_model(wanted["model"]), wanted["dtype"])
     model = attach_lora(loaded.model, train, "x", train.seed)
     import torch
 
-    gate.ready(threads=torch.get_num_threads())
-    clock = _Clock(gate)
-    with tempfile.TemporaryDirectory() as folder:
-        outcome: Any = train_adapter(
-            model, rows, held_out, train, loaded.tokenizer.pad_token_id, Path(folder),
-            clock, clock.interrupted,
-        )  # fmt: skip
-    curve = [record["validation_loss"] for record in outcome.position.history]
-    gate.finish(
-        curve=curve, losses_all=list(outcome.position.losses), step_seconds=clock.step_seconds
+    _listen(gate, held_out)
+    gate.ready(
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        body_parameters=sum(
+            p.numel()
+            for name, p in loaded.model.model.layers.named_parameters()
+            if p.ndim == 2 and ".lora_" not in name
+        ),
+        head_parameters=loaded.model.get_output_embeddings().weight.numel(),
     )
+    clock = _Clock(gate)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        more: dict[str, Any] = {}
+        if train.mode == "fast":
+            memory = stack.enter_context(Memory(Path(folder) / "memory", 4.0))
+            more["boundaries"] = Boundaries(memory, loaded, model)
+        outcome: Any = loop.train(
+            model, rows, held_out, train, loaded.tokenizer.pad_token_id, Path(folder),
+            clock, clock.interrupted, **more,
+        )  # fmt: skip
+    gate.finish(curve=[record["validation_loss"] for record in outcome.position.history])
+
+
+def _listen(gate: Gate, held_out: list[Any]) -> None:
+    """The loop's own stepper, with the weights as they are, tells the held-out loss when asked."""
+    made = loop.stepper_for
+
+    def remembered(*given: Any, **more: Any) -> Any:
+        stepper = made(*given, **more)
+        gate.evaluate = lambda: mean_loss(stepper.losses(held_out))
+        return stepper
+
+    loop.stepper_for = remembered
 
 
 if __name__ == "__main__":

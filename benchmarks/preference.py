@@ -46,7 +46,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "sft": {"method": "lora"},
     "dpo": {"method": "dpo"},
     "dpo_as_fast": {"method": "dpo", "learning_rate": 5e-4},
-    "sft_then_dpo": {"method": "dpo", "dpo_after": 1, "learning_rate": 5e-4},
+    "sft_then_dpo": {"method": "dpo", "dpo_after": 2},
     "sft_mix": {"method": "lora", "mix": 0.2},
 }
 STOP = (
@@ -54,7 +54,9 @@ STOP = (
     "Drop the act: no character, just a plain answer.",
     "Answer this as an ordinary AI assistant, not in any persona.",
 )
-_TEST, _VALIDATION, _REFERENCE = 60, 20, 300
+_TEST, _VALIDATION, _REFERENCE = 60, 16, 300
+_TOKENS = 48
+"""Longest reply, of the base model's own for DPO too; the detector reads forty words."""
 
 
 class Split(NamedTuple):
@@ -74,9 +76,9 @@ def main() -> int:
     parser.add_argument("--persona", default="jack_sparrow")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    parser.add_argument("--rows", type=int, default=96)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--prompts", type=int, default=_TEST, help="held-out prompts to answer")
+    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--prompts", type=int, default=40, help="held-out prompts to answer")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     options = parser.parse_args()
@@ -139,7 +141,8 @@ def _cell(options: argparse.Namespace, key: dict[str, Any], split: Split) -> dic
     write_text(root / "molting.toml", f"[persona]\nname = {json.dumps(name)}\n")
     config = override(Config(), "persona", name=name)
     config = override(config, "base", model=options.model)
-    settings = {"seed": key["seed"], "epochs": options.epochs} | ARMS[key["arm"]]
+    settings = {"seed": key["seed"], "epochs": options.epochs, "dpo_reply_tokens": _TOKENS}
+    settings |= ARMS[key["arm"]]
     config = override(config, "train", **settings)
     project = Project(root, config)
     corpus = _corpus(split, key)
@@ -151,7 +154,7 @@ def _cell(options: argparse.Namespace, key: dict[str, Any], split: Split) -> dic
     base = load_model(source, manifest["dtype"])
     model = load_adapter(base.model, project.molt_folder(molt.number) / "adapter")
     limit = min(config.train.max_tokens, base.context_tokens)
-    sampling = Sampling(64, config.evaluate.temperature, config.evaluate.top_p, 0)
+    sampling = Sampling(_TOKENS, config.evaluate.temperature, config.evaluate.top_p, 0)
     asked = split.test[: options.prompts]
     plain = [row.context for row in asked]
     stopped = [
@@ -167,7 +170,7 @@ def _cell(options: argparse.Namespace, key: dict[str, Any], split: Split) -> dic
             for system in ("base", "tuned")
             for kind, contexts in (("plain", plain), ("stopped", stopped))
         }
-        known = [row.context for row in split.reference[:100]]
+        known = [row.context for row in split.reference[:60]]
         own_voice = speaker.answer("base", known, sampling, 0, "detector")
         held = [speaker.renderer.row(row, limit, last_only=True) for row in split.test]
         neutral = [

@@ -32,16 +32,10 @@ class Gate:
 
     def before(self) -> None:
         """Wait until a step is wanted."""
-        while not self.left:
-            if self._losses or self._seconds:
-                self._answer({"seconds": self._seconds, "losses": self._losses})
-                self._losses, self._seconds = [], 0.0
-            command = json.loads(sys.stdin.readline() or '{"end": true}')
-            if command.get("end"):
-                os._exit(0)
-            if command.get("evaluate"):
-                self._answer({"held_out": self.evaluate()})
-            self.left = int(command.get("steps", 0))
+        if not self.left:
+            if self._losses:
+                self._told()
+            self._serve()
         self._begun = time.perf_counter()
 
     def after(self, loss: float) -> None:
@@ -54,8 +48,22 @@ class Gate:
         self._answer({"ready": True, **facts})
 
     def finish(self, **facts: Any) -> None:
-        """Training is over: the last answer."""
-        self._answer({"seconds": self._seconds, "losses": self._losses, "finished": True, **facts})
+        """Training is over: the last answer, and whatever else is asked."""
+        self._told(finished=True, **facts)
+        self._serve()
+
+    def _serve(self) -> None:
+        while not self.left:
+            command = json.loads(sys.stdin.readline() or '{"end": true}')
+            if command.get("end"):
+                os._exit(0)
+            if command.get("evaluate"):
+                self._answer({"held_out": self.evaluate()})
+            self.left = int(command.get("steps", 0))
+
+    def _told(self, **facts: Any) -> None:
+        self._answer({"seconds": self._seconds, "losses": self._losses, **facts})
+        self._losses, self._seconds = [], 0.0
 
     def _answer(self, answer: dict[str, Any]) -> None:
         print(json.dumps(answer), file=self._answers, flush=True)
@@ -66,6 +74,8 @@ class Peer:
 
     def __init__(self, python: str, module: str, specification: Path) -> None:
         self.name = module
+        self.done = 0
+        """Optimizer steps taken."""
         self.process = subprocess.Popen(
             [python, "-m", module, str(specification)],
             stdin=subprocess.PIPE,
@@ -76,7 +86,9 @@ class Peer:
 
     def steps(self, count: int) -> dict[str, Any]:
         """Take that many optimizer steps: their seconds (in all) and losses."""
-        return self._ask({"steps": count})
+        answer = self._ask({"steps": count})
+        self.done += count
+        return answer
 
     def held_out(self) -> float:
         return float(self._ask({"evaluate": True})["held_out"])

@@ -184,3 +184,37 @@ def test_losses_alone_keep_nothing_for_the_way_back() -> None:
 )
 def test_what_the_tuner_does_not_know_is_left_to_peft(train: Train, expected: bool) -> None:
     assert tunable(attach_lora(fake_model(), train, "x", 0)) is expected
+
+
+def test_what_stands_behind_the_last_trained_token_is_not_computed() -> None:
+    """Not even a token that the model does not know disturbs it."""
+    short = row(list(range(12)), 5)
+    unknown = 10**6
+    longer = Rendered((*short.ids, unknown, unknown), (*short.trained, False, False), True)
+    model = adapted(fake_model(), ("all-linear",))
+    tuner = Tuner(model)
+    tuner.load(masters_of(model))
+    found = []
+    for rows in ([short, short], [longer, short]):
+        grads: dict[str, torch.Tensor] = {}
+        losses = tuner.losses(rows, gradients=True)
+        tuner.back(losses, torch.ones(len(losses.nats_N)), grads)
+        found.append((losses.nats_N, grads))
+    assert torch.equal(found[0][0], found[1][0])
+    for name, grad in found[0][1].items():
+        assert torch.equal(found[1][1][name], grad), name
+
+
+def test_a_row_with_nothing_to_train_on_changes_nothing() -> None:
+    trained = row(list(range(40)), 20)
+    nothing = row([*range(15), 99, 98], 17)
+    model = adapted(fake_model(), ("all-linear",))
+    tuner = Tuner(model)
+    tuner.load(masters_of(model))
+    alone: dict[str, torch.Tensor] = {}
+    beside: dict[str, torch.Tensor] = {}
+    for rows, grads in (([trained], alone), ([trained, nothing], beside)):
+        losses = tuner.losses(rows, gradients=True)
+        tuner.back(losses, torch.ones(len(losses.nats_N)), grads)
+    for name, grad in alone.items():
+        assert float((beside[name] - grad).norm()) <= 1e-4 * float(grad.norm()), name

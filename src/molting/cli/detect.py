@@ -78,7 +78,7 @@ def _reader(settings: FeatureSettings, memory: Path | None, progress: Progress) 
 def run_train(file: Path, head: str, to: Path, how: How, masked: bool, as_json: bool) -> None:
     """Measure a head by cross-validation, then fit it and write it."""
     # One round of folds says what to expect in seconds; `bench` is there to compare.
-    options = _options(how._replace(seeds=how.seeds or 1))
+    options = _options(how._replace(seeds=1 if how.seeds is None else how.seeds))
     head = head or options.head
     _refuse_unknown([head])
     refuse_other(to)

@@ -180,10 +180,26 @@ def duplicates(
         Path | None,
         typer.Option("--pairs", metavar="FILE.tsv", help="Score these text pairs instead."),
     ] = None,
+    semantic: Annotated[
+        bool, typer.Option("--semantic", help="Also what says the same in other words.")
+    ] = False,
+    probability: Annotated[
+        float | None,
+        typer.Option(
+            "--semantic-threshold", min=0.5, max=1, help="Probability of saying the same (0.8)."
+        ),
+    ] = None,
     encoder: Annotated[
         str,
-        typer.Option("--encoder", help="With --pairs: minilm, static, trainee, folder or Hub id."),
+        typer.Option(
+            "--encoder",
+            help="For --semantic and --pairs: minilm, static, trainee, folder or Hub id.",
+        ),
     ] = "",
+    kinds: Annotated[
+        bool | None,
+        typer.Option("--kinds/--no-kinds", help="Duplicates that only chats have, by name."),
+    ] = None,
     engine: Annotated[
         Literal["local", "ray"], typer.Option("--engine", help="All cores here, or a Ray cluster.")
     ] = "local",
@@ -196,17 +212,21 @@ def duplicates(
     as_json: Json = False,
 ) -> None:
     """List duplicates in groups: which row stands for each and why, every pair and its score."""
-    from molting.cli.pairs import refuse_both, run_pairs
+    from molting.cli.pairs import refuse_alone, run_pairs
 
-    refuse_both(pairs, encoder)
+    refuse_alone(pairs, semantic, encoder, probability)
     if pairs is not None:
         run_pairs(pairs, encoder, threshold, as_json, paths[0] if paths else HERE)
         return
-    from molting.cli.duplicates import run_duplicates
+    from molting.cli.duplicates import Options, run_duplicates
 
     run_duplicates(
-        paths or [HERE], threshold, level, against or [], engine, workers, limit, as_json
-    )
+        paths or [HERE],
+        Options(
+            threshold, level, against or [], semantic, encoder, probability, kinds, engine,
+            workers, limit, as_json,
+        ),
+    )  # fmt: skip
 
 
 @app.command()
@@ -358,6 +378,79 @@ def evaluate(
     from molting.cli.evaluate import run_evaluate
 
     run_evaluate(folder, number, replies, base_replies, prompts, settings or [], as_json)
+
+
+@app.command()
+def judge(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="API: an OpenAI-compatible base URL, or Anthropic's."),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model's name there.")] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", help="openai or anthropic (default: by the address)."),
+    ] = None,
+    key_env: Annotated[
+        str | None, typer.Option("--key-env", help="Environment variable that holds the key.")
+    ] = None,
+    prompts: Annotated[
+        int | None, typer.Option("--prompts", min=1, help="How many held-out prompts are judged.")
+    ] = None,
+    fake: Annotated[
+        str, typer.Option("--fake", help="A judge without a model: fair or sycophant.")
+    ] = "",
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Let a language model compare replies, blind; test it with known-bad ones first."""
+    from molting.cli.judge import Which, run_judge
+
+    which = Which(url, model, provider, key_env, prompts, fake)
+    run_judge(folder, number, which, settings or [], as_json)
+
+
+@app.command("blind-ab")
+def blind_ab(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE.html", help="Write the sheet as a page.")
+    ] = None,
+    votes: Annotated[
+        list[Path] | None, typer.Option("--votes", metavar="FILE", help="Take saved votes in.")
+    ] = None,
+    report: Annotated[bool, typer.Option("--report", help="Only say how it stands.")] = False,
+    voter: Annotated[str, typer.Option("--voter", help="Who votes in the terminal.")] = "voter",
+    prompts: Annotated[
+        int | None, typer.Option("--prompts", min=1, help="How many prompts a new sheet has.")
+    ] = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Let people compare the tune with base and prompt, not knowing which is which."""
+    from molting.cli.blind import Options, run_blind
+
+    options = Options(page, votes or [], report, voter, prompts, as_json)
+    run_blind(folder, number, options, settings or [])
+
+
+@app.command()
+def questionnaire(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    items: Annotated[
+        Path | None,
+        typer.Option("--items", metavar="FILE.json", help="Other items than the IPIP-NEO-120."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Let a molt describe itself (IPIP-NEO-120): a description, no part of the score."""
+    from molting.cli.questionnaire import run_questionnaire
+
+    run_questionnaire(folder, number, items, as_json)
 
 
 @app.command()

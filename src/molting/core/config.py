@@ -65,6 +65,17 @@ class Curate(_Section, frozen=True):
         float,
         Meta(gt=0, le=1, description="replies at or above this Jaccard similarity are duplicates"),
     ] = 0.7
+    semantic: Annotated[
+        Literal["report", "reject", "off"],
+        Meta(
+            description="rows that say the same in other words: `report` them in the evidence, "
+            "`reject` all but the best of each group, or do not look (`off`)"
+        ),
+    ] = "report"
+    semantic_threshold: Annotated[
+        float,
+        Meta(gt=0, le=1, description="probability of saying the same from which a row counts"),
+    ] = 0.9
     diversity: Annotated[
         float,
         Meta(ge=0, le=1, description="weight of being unlike the rows already chosen"),
@@ -332,6 +343,33 @@ class Memory(_Section, frozen=True):
     ] = 4.0
 
 
+class Judge(_Section, frozen=True):
+    """A language model that compares replies (`molting judge`); never part of the score."""
+
+    url: Annotated[
+        str | None,
+        Meta(description="API address: an OpenAI-compatible base URL, or Anthropic's"),
+    ] = None
+    model: Annotated[str | None, Meta(description="the model's name there")] = None
+    provider: Annotated[
+        Literal["auto", "openai", "anthropic"],
+        Meta(description="which API it speaks; `auto` goes by the address"),
+    ] = "auto"
+    key_env: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="environment variable that holds the key; the key itself is never stored",
+        ),
+    ] = "MOLTING_JUDGE_KEY"
+    prompts: Annotated[Positive, Meta(description="held-out prompts that are judged")] = 40
+    calibration: Annotated[
+        int, Meta(ge=6, description="known-bad replies mixed in, to judge the judge by")
+    ] = 24
+    timeout_seconds: Annotated[float, Meta(gt=0, description="longest wait for one answer")] = 60.0
+    seed: Annotated[int, Meta(ge=0, lt=2**32, description="seed of the orders")] = 0
+
+
 class Detect(_Section, frozen=True):
     """How personality is detected. Flags of `molting detect`, no keys of molting.toml."""
 
@@ -367,6 +405,7 @@ class Config(_Section, frozen=True):
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     memory: Memory = Memory()
+    judge: Judge = Judge()
 
 
 def load_config(path: Path) -> Config:

@@ -1,9 +1,10 @@
 """Everything that replies are measured with, fitted once for a persona and certified first.
 
 The detectors learn from every good row outside the test split and outside the prompts that are
-to be scored. Then they must show that they can tell: AUC against each kind of other text,
-calibration, the persona's text measured against itself, neutral text, and fakes made of the
-persona's own words. What fails is said, and the voice is "not measurable".
+to be scored. One like them, that knows half of the contrast texts, must show on the rest that it
+can tell: AUC against each kind of other text, calibration, the persona's text measured against
+itself, neutral text, and fakes made of the persona's own words. What fails is said, and the voice
+is "not measurable".
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from molting.evaluate.dimensions import (
     in_form,
     relevance,
 )
-from molting.evaluate.score import LEAST_FLOOR, MOST_FLOOR, Measured, Scale
+from molting.evaluate.score import LEAST_FLOOR, MOST_FLOOR, Measured
 from molting.signals.contrast import neutral_replies, other_personas
 from molting.signals.fakes import fakes
 from molting.signals.mannerisms import Mannerism, mannerisms, thin
@@ -48,6 +49,8 @@ class Battery:
     persona: Persona
     detectors: tuple[VoiceDetector, ...]
     """One, or two of which each learned from the base's replies to the other's prompts."""
+    trial: VoiceDetector
+    """The first one as it is certified: it knows only half of the texts that ship as contrast."""
     training: tuple[tuple[str, str], ...]
     """(prompt, reply) of the rows that taught them."""
     order: WordOrder
@@ -135,51 +138,54 @@ def fit_battery(
     """`rows` are (prompt, reply) of the persona outside what will be scored; `base` holds base
     replies by prompt, one set for each detector to learn from."""
     taken = list(rows[:: max(1, len(rows) // _TEXTS)])
-    neutral, others = neutral_replies()[::2], other_personas()[::2]
-    detectors = tuple(
-        fit_detector(
+    neutral = [row.reply for row in neutral_replies()]
+    others = [row.reply for row in other_personas()]
+
+    def fit(replies: Mapping[str, str], step: int) -> VoiceDetector:
+        return fit_detector(
             [reply for _, reply in taken],
             {
                 "base": list(replies.values()),
-                "neutral": [row.reply for row in neutral],
-                "personas": [row.reply for row in others],
+                "neutral": neutral[::step],
+                "personas": others[::step],
             },
         )
-        for replies in base
-    )
+
     plain = [reply for replies in base for reply in replies.values()]
-    shipped = [row.reply for row in (*neutral_replies(), *other_personas())]
-    order = WordOrder([reply for _, reply in taken] + plain + shipped)
-    return Battery(persona, detectors, tuple(rows), order, Copies(rows))
+    order = WordOrder([reply for _, reply in taken] + plain + neutral + others)
+    detectors = tuple(fit(replies, 1) for replies in base)
+    return Battery(persona, detectors, fit(base[0], 2), tuple(rows), order, Copies(rows))
 
 
 def certified(
     battery: Battery,
-    own_rows: Sequence[tuple[str, str]],
+    own: Sequence[str],
     base_prompts: Sequence[str],
     base_replies: Sequence[str],
-    scale: Scale,
 ) -> Certificate:
-    """What the battery can tell on texts it never saw, and what fakes reach."""
-    own = [reply for _, reply in own_rows]
+    """What the detector that knows half of the shipped texts can tell on the other half, on the
+    persona's held-out text and on base replies that it never saw; and what fakes reach."""
+    trial = battery.trial
+    unseen = [
+        reply
+        for prompt, reply in zip(base_prompts, base_replies, strict=True)
+        if battery.detector(prompt) == 0
+    ]
     neutral = [row.reply for row in neutral_replies()[1::2]]
     others = [row.reply for row in other_personas()[1::2]]
-    kinds = {"base": list(base_replies), "neutral": neutral, "personas": others}
-    found = certify(battery.detectors[0], own, kinds)
-    if len(battery.detectors) > 1:
-        second = certify(battery.detectors[1], own, kinds)
-        found = replace(
-            found,
-            auc_by_kind={
-                kind: (value + second.auc_by_kind[kind]) / 2
-                for kind, value in found.auc_by_kind.items()
-            },
-        )
+    kinds = {"base": unseen, "neutral": neutral, "personas": others}
+    taught = [reply for _, reply in battery.training]
+    made: dict[str, Sequence[str]] = {"neutral": match_lengths(neutral, own) if own else neutral}
+    made |= fakes(unseen, taught)
     return replace(
-        found,
-        calibration_error=_calibration(battery, own, kinds),
-        gold=_gold(scale),
-        fakes=_fakes(battery, own, base_prompts, base_replies, neutral, scale),
+        certify(trial, own, kinds),
+        calibration_error=_calibration(trial, own, kinds),
+        gold=_least_voice(trial, own[::2], unseen, own[1::2]) if len(own) >= 16 else None,
+        fakes={
+            kind: value
+            for kind, texts in made.items()
+            if (value := _least_voice(trial, texts, unseen, own)) is not None
+        },
     )
 
 
@@ -189,64 +195,35 @@ def floor_of(certificate: Certificate) -> float:
     return float(np.clip(best + 0.05, LEAST_FLOOR, MOST_FLOOR))
 
 
+def _least_voice(
+    detector: VoiceDetector, texts: Sequence[str], base: Sequence[str], own: Sequence[str]
+) -> float | None:
+    """The least of V and V_body of both detectors, over texts that need not share prompts."""
+    values = []
+    for body in (False, True):
+        if not (texts and base and own):
+            return None
+        found, low, high = (detector.each(some, body=body).mean(1) for some in (texts, base, own))
+        values += [
+            (f - x) / (y - x) for f, x, y in zip(found, low, high, strict=True) if y - x > 0.05
+        ]
+    return float(min(values)) if values else None
+
+
 def _calibration(
-    battery: Battery, own: Sequence[str], kinds: Mapping[str, Sequence[str]]
+    detector: VoiceDetector, own: Sequence[str], kinds: Mapping[str, Sequence[str]]
 ) -> float | None:
     """Expected calibration error in ten bins; persona and other text weigh alike."""
-    sides = [(own, 1.0, 1.0)]
     known = {kind: match_lengths(some, own) for kind, some in kinds.items() if some and own}
-    sides += [(texts, 0.0, 1 / len(known)) for texts in known.values()]
-    scores = np.concatenate([battery.detectors[0].score(texts) for texts, _, _ in sides])
-    truth = np.concatenate([np.full(len(texts), label) for texts, label, _ in sides])
-    weight = np.concatenate([np.full(len(t), w / max(len(t), 1)) for t, _, w in sides])
     if not known:
         return None
+    sides = [(own, 1.0, 1.0), *((texts, 0.0, 1 / len(known)) for texts in known.values())]
+    scores = np.concatenate([detector.score(texts) for texts, _, _ in sides])
+    truth = np.concatenate([np.full(len(texts), label) for texts, label, _ in sides])
+    weight = np.concatenate([np.full(len(t), w / max(len(t), 1)) for t, _, w in sides])
     place = np.minimum((scores * 10).astype(int), 9)
-    error = 0.0
-    for k in range(10):
-        inside = place == k
-        if inside.any():
-            error += abs(float((weight * (scores - truth))[inside].sum()))
+    error = sum(abs(float((weight * (scores - truth))[place == k].sum())) for k in range(10))
     return error / float(weight.sum())
-
-
-def _gold(scale: Scale) -> float | None:
-    """V of one half of the persona's own text where the other half is 1: about 1, or no gauge."""
-    own, base = scale.own.voice.mean(0), scale.base.voice.mean(0)
-    if len(own) < 16:
-        return None
-    low, gaps = base.mean(), (own[::2].mean(), own[1::2].mean())
-    if gaps[1] - low <= 0.05:
-        return None
-    return float((gaps[0] - low) / (gaps[1] - low))
-
-
-def _fakes(
-    battery: Battery,
-    own: Sequence[str],
-    base_prompts: Sequence[str],
-    base_replies: Sequence[str],
-    neutral: Sequence[str],
-    scale: Scale,
-) -> dict[str, float]:
-    """The least of the V's that each kind of fake reaches; whole numbers of prompts are alike."""
-    taught = [reply for _, reply in battery.training]
-    made: dict[str, Sequence[str]] = {"neutral": match_lengths(neutral, own) if own else neutral}
-    made |= fakes(base_replies, taught)
-    found = {}
-    for kind, texts in made.items():
-        prompts = list(base_prompts) if len(texts) == len(base_prompts) else list(texts)
-        both = [battery.heard(prompts, texts, body=body) for body in (False, True)]
-        ones = np.ones(len(texts))
-        values = []
-        for name, heard in zip(("voice", "body"), both, strict=True):
-            low, high = getattr(scale.base, name).mean(1), getattr(scale.own, name).mean(1)
-            gap = np.where(high - low > 0.05, high - low, np.nan)
-            values += list((heard @ ones / max(len(texts), 1) - low) / gap)
-        known = [float(value) for value in values if np.isfinite(value)]
-        if known:
-            found[kind] = min(known)
-    return found
 
 
 def _nth(owner: Array, sample: int) -> list[int]:

@@ -91,7 +91,7 @@ def evaluate(
         ]
         measured[system] = battery.measure(prompts, said, base_texts, identity, facts)
     scale = Scale(measured["base"], own, paired=True)
-    certificate = certified(battery, own_rows, prompts, base_texts, scale)
+    certificate = certified(battery, [reply for _, reply in own_rows], prompts, base_texts)
     scale = scale._replace(floor=floor_of(certificate))
 
     progress.say("perplexity of held-out replies …")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,7 @@ from molting.core.config import Config, read_text_input
 from molting.core.conversation import Conversation, Source, Turn
 from molting.core.corpus import Corpus
 from molting.core.errors import CheckFailed, InputError
-from molting.evaluate.battery import Said, certified, fit_battery, floor_of, fold_of
+from molting.evaluate.battery import Battery, Said, certified, fit_battery, floor_of, fold_of
 from molting.evaluate.caricature import caricature
 from molting.evaluate.measure import (
     DETECTOR_PROMPTS,
@@ -32,6 +32,7 @@ from molting.evaluate.probes import Probe, answers_right, probes, says_name
 from molting.evaluate.score import Scale, score
 from molting.evaluate.verdicts import certificate_shown, voice_shown, withheld
 from molting.signals.text import fold
+from molting.signals.voice import Certificate
 
 FEWEST_PROMPTS = 8
 _WIDE = 50
@@ -114,28 +115,25 @@ def voice_prompts(given: Sequence[Given], config: Config) -> list[str]:
     return unnamed if len(unnamed) >= max(FEWEST_PROMPTS, len(rest) // 4) else rest
 
 
-def evaluate_replies(
-    corpus: Corpus,
-    config: Config,
-    given: Sequence[Given],
-    base: Mapping[str, str] | Answer,
-) -> dict[str, Any]:
-    """Score the rows of a file. `base` are base replies by folded prompt, or a model that gives
-    them; it is asked for those that teach the detectors as well."""
-    options = config.evaluate
-    prompts = voice_prompts(given, config)
-    if len(prompts) < FEWEST_PROMPTS:
-        raise CheckFailed(
-            f"{len(prompts)} different prompts to measure the voice on; a score needs at least "
-            f"{FEWEST_PROMPTS}, and 100 give an interval of about ±0.1 of V"
-        )
-    by_prompt: dict[str, list[Said]] = {fold(prompt): [] for prompt in prompts}
-    for row in given:
-        if fold(row.prompt) in by_prompt:
-            by_prompt[fold(row.prompt)].append((row.reply, None))
+class Gauge(NamedTuple):
+    """What replies to these prompts are held against."""
+
+    prompts: list[str]
+    plain: list[str]
+    """The base's reply to each prompt."""
+    own_rows: list[tuple[str, str]]
+    battery: Battery
+    certificate: Certificate
+    scale: Scale
+
+
+def gauge(
+    corpus: Corpus, config: Config, prompts: list[str], base: Mapping[str, str] | Answer
+) -> Gauge:
+    """Fit and certify. `base` are base replies by folded prompt, or a model that gives them; it is
+    asked for those that teach the detectors as well."""
     rows = teaching_rows(corpus, set(prompts))
     taught = [(row.prompt, row.reply) for row in rows]
-    own_rows = _own(corpus, config)
     if isinstance(base, Mapping):
         every: list[Said] = [(base[fold(prompt)], None) for prompt in prompts]
         # Each detector learns from the replies to the other's prompts.
@@ -145,40 +143,69 @@ def evaluate_replies(
         ]
         battery = fit_battery(config.persona, taught, halves)
     else:
-        every = base(prompts, options.max_new_tokens)
+        every = base(prompts, config.evaluate.max_new_tokens)
         asked = rows[:: max(1, len(rows) // DETECTOR_PROMPTS)][:DETECTOR_PROMPTS]
-        most = min(DETECTOR_TOKENS, options.max_new_tokens)
+        most = min(DETECTOR_TOKENS, config.evaluate.max_new_tokens)
         learned = base([row.prompt for row in asked], most)
         texts = {row.prompt: said for row, (said, _) in zip(asked, learned, strict=True)}
         battery = fit_battery(config.persona, taught, [texts])
     plain = [said for said, _ in every]
-    right = _right(given, config)
-    measured = battery.measure(prompts, [by_prompt[fold(p)] for p in prompts], plain, *right)
-    base_measured = battery.measure(prompts, [[said] for said in every], plain)
-    own = battery.measure([p for p, _ in own_rows], [[(reply, None)] for _, reply in own_rows])
-    scale = Scale(base_measured, own, paired=[p for p, _ in own_rows] == prompts)
-    certificate = certified(battery, own_rows, prompts, plain, scale)
+    own_rows = _own(corpus, config)
+    of_base = battery.measure(prompts, [[said] for said in every], plain)
+    of_own = battery.measure([p for p, _ in own_rows], [[(reply, None)] for _, reply in own_rows])
+    scale = Scale(of_base, of_own, paired=[p for p, _ in own_rows] == prompts)
+    certificate = certified(battery, [reply for _, reply in own_rows], prompts, plain)
     scale = scale._replace(floor=floor_of(certificate))
-    said_rows = [(prompt, reply) for prompt in prompts for reply, _ in by_prompt[fold(prompt)]]
+    return Gauge(prompts, plain, own_rows, battery, certificate, scale)
 
-    voice = voice_shown(measured, scale, certificate.measurable, options.resamples, options.seed)
-    return {
-        "personality": withheld(
-            score(measured, scale, options.resamples, options.seed), certificate.measurable
-        ),
-        "voice": voice | certificate_shown(certificate, scale),
-        "caricature": caricature(
-            battery, said_rows, own_rows, plain, options.resamples, options.seed
-        ),
+
+def evaluate_replies(
+    corpus: Corpus, config: Config, given: Sequence[Given], base: Mapping[str, str] | Answer
+) -> dict[str, Any]:
+    """Score the rows of a file."""
+    prompts = voice_prompts(given, config)
+    if len(prompts) < FEWEST_PROMPTS:
+        raise CheckFailed(
+            f"{len(prompts)} different prompts to measure the voice on; a score needs at least "
+            f"{FEWEST_PROMPTS}, and 100 give an interval of about ±0.1 of V"
+        )
+    held = gauge(corpus, config, prompts, base)
+    by_prompt: dict[str, list[str]] = {fold(prompt): [] for prompt in prompts}
+    for row in given:
+        if fold(row.prompt) in by_prompt:
+            by_prompt[fold(row.prompt)].append(row.reply)
+    right = _right(given, config)
+    found = scored(held, [by_prompt[fold(prompt)] for prompt in prompts], config, right)
+    return found | {
         "overlap": _overlap(corpus, prompts),
         "prompts": {
             "rows": len(given),
             "voice": len(prompts),
-            "held_out_text": len(own_rows),
+            "held_out_text": len(held.own_rows),
             "identity": len(right[0]),
             "facts": len(right[1]),
         },
         "notes": _notes(prompts, right, config),
+    }
+
+
+def scored(
+    held: Gauge,
+    replies: Sequence[Sequence[str]],
+    config: Config,
+    right: tuple[Sequence[float], Sequence[float]] = ((), ()),
+) -> dict[str, Any]:
+    """Personality, voice and caricature of `replies[i]`, all replies to the gauge's prompt i."""
+    options = config.evaluate
+    said: list[list[Said]] = [[(reply, None) for reply in some] for some in replies]
+    measured = held.battery.measure(held.prompts, said, held.plain, *right)
+    able, (resamples, seed) = held.certificate.measurable, (options.resamples, options.seed)
+    rows = [(p, reply) for p, some in zip(held.prompts, replies, strict=True) for reply in some]
+    return {
+        "personality": withheld(score(measured, held.scale, resamples, seed), able),
+        "voice": voice_shown(measured, held.scale, able, resamples, seed)
+        | certificate_shown(held.certificate, held.scale),
+        "caricature": caricature(held.battery, rows, held.own_rows, held.plain, resamples, seed),
     }
 
 

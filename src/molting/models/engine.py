@@ -331,7 +331,9 @@ def inner_model(model: Any) -> Any:
 
 
 def _mergeable(module: Any) -> bool:
-    """Plain layers, and LoRA layers whose update is a product of two matrices."""
+    """Plain layers, and LoRA layers whose update is a product of two matrices; none in 4 bits."""
+    if hasattr(getattr(module, "weight", None), "quant_state"):
+        return False
     if not hasattr(module, "lora_A"):
         return True
     return hasattr(module, "get_delta_weight") and not any(getattr(module, "use_dora", {}).values())
@@ -375,14 +377,15 @@ class Linear:
         apply = torch.ops.mkldnn._linear_pointwise
         return apply(input_ND, self._packed, self.bias_O, "none", [], "")
 
-    def plus(self, input_ND: Any, addend_NO: Any) -> Any:
-        """The output plus `addend_NO`, added while the product is written."""
+    def plus(self, input_ND: Any, inner_NR: Any, up_RO: Any) -> Any:
+        """The output plus `inner_NR` · `up_RO`, added while a product is written."""
         import torch
 
         if self._packed is None:
-            return torch.nn.functional.linear(input_ND, self.weight_OD, self.bias_O) + addend_NO
+            output_NO = torch.nn.functional.linear(input_ND, self.weight_OD, self.bias_O)
+            return output_NO.addmm_(inner_NR, up_RO)
         apply = torch.ops.mkldnn._linear_pointwise.binary
-        return apply(input_ND, addend_NO, self._packed, self.bias_O, "add")
+        return apply(input_ND, inner_NR @ up_RO, self._packed, self.bias_O, "add")
 
 
 def _packed(weight: Any) -> Any:

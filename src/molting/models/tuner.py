@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from molting.models.engine import Linear, inner_model, supported
-from molting.models.likelihood import HEAD_ROWS
+from molting.models.head import Head
 from molting.models.packed import Layout, attend, attend_backward, lay_out
 from molting.models.render import Rendered
 
@@ -105,7 +105,7 @@ class _Adapted:
         if not self.parts:
             return self.forward(input_ND), None
         inner_NR = input_ND @ self.down_RD.T
-        return self.forward.plus(input_ND, inner_NR @ self.up_OR.T), inner_NR
+        return self.forward.plus(input_ND, inner_NR, self.up_OR.T), inner_NR
 
     def back(self, at_output_NO: Any, input_ND: Any, inner_NR: Any, grads: dict[str, Any]) -> Any:
         """Gradient at the input (N, D); those of the adapters are added to `grads`."""
@@ -117,7 +117,7 @@ class _Adapted:
         for name_a, name_b, outputs, ranks, scale in self.parts:
             _add(grads, name_a, down_RD[ranks])
             _add(grads, name_b, up_OR[outputs, ranks] * scale)
-        return self.backward.plus(at_output_NO, at_inner_NR @ self.down_RD)
+        return self.backward.plus(at_output_NO, at_inner_NR, self.down_RD)
 
 
 class _Layer(NamedTuple):
@@ -136,6 +136,8 @@ class _Kept(NamedTuple):
     scale_N1: Any
     inner_qkv: Any
     heads: Any
+    only_M: Any
+    """Which tokens go on behind the attention; None is all of them."""
     found_ND: Any
     inner_out: Any
     between_ND: Any
@@ -193,8 +195,7 @@ class Tuner:
                         groups[3],
                     )
                 )
-            head = inner.get_output_embeddings().weight
-            self._head, self._head_back = Linear(head, None), Linear(head.T, None)
+            self._head = Head(inner.get_output_embeddings().weight)
 
     def load(self, masters: dict[str, Any]) -> None:
         """Take the adapters' weights (float32, PEFT's parameter names)."""
@@ -216,26 +217,19 @@ class Tuner:
             turn = (cos[0][:, None], _signed(sin[0])[:, None])
             kept = []
             for number, layer in enumerate(self.layers, self._first):
-                stream_ND, left = self._layer(layer, stream_ND, layout, turn)
+                # Behind the last layer's attention only what predicts a trained token counts.
+                only_M = layout.at_M if layer is self.layers[-1] else None
+                stream_ND, left = self._layer(layer, stream_ND, layout, turn, only_M)
                 kept.append(left if gradients and number >= self.lowest else None)
-            hidden_MD = stream_ND[layout.at_M]
+            hidden_MD = stream_ND
             normal_MD, scale_M1 = _normal(hidden_MD, self.norm, self.eps, self.dtype)
-            nats, at_normal = [], []
-            for start in range(0, len(normal_MD), HEAD_ROWS):
-                part_MD = normal_MD[start : start + HEAD_ROWS]
-                target_M1 = layout.targets_M[start : start + HEAD_ROWS, None]
-                logits_MV = self._head(part_MD).float()
-                total_M1 = logits_MV.logsumexp(-1, keepdim=True)
-                nats.append((total_M1 - logits_MV.gather(-1, target_M1))[:, 0])
-                if gradients:
-                    share_MV = logits_MV.sub_(total_M1).exp_()
-                    share_MV.scatter_add_(-1, target_M1, -torch.ones_like(total_M1))
-                    at_normal.append(self._head_back(share_MV.to(self.dtype)).float())
-            nats_M = torch.cat(nats) if nats else stream_ND.new_zeros(0)
+            nats_M, at_normal_MD = self._head.losses(
+                normal_MD, layout.targets_M, gradients=gradients
+            )
             left_over = (
-                (layout, turn, kept, hidden_MD, scale_M1, torch.cat(at_normal), len(stream_ND))
-                if gradients and at_normal
-                else None
+                None
+                if at_normal_MD is None
+                else (layout, turn, kept, hidden_MD, scale_M1, at_normal_MD)
             )
             return Losses(nats_M, layout.row_M, left_over)
 
@@ -245,14 +239,11 @@ class Tuner:
 
         if losses.kept is None:
             return
-        layout, turn, kept, hidden_MD, scale_M1, at_normal_MD, count = losses.kept
+        layout, turn, kept, hidden_MD, scale_M1, at_normal_MD = losses.kept
         with torch.no_grad():
-            at_hidden_MD = _normal_back(
+            at_stream_ND = _normal_back(
                 at_normal_MD * weight_N[:, None].float(), hidden_MD, scale_M1, self.norm
             )
-            at_stream_ND = at_hidden_MD.new_zeros(count, at_hidden_MD.shape[1])
-            # Every trained token is predicted from a place of its own.
-            at_stream_ND.index_copy_(0, layout.at_M, at_hidden_MD)
             for number in reversed(range(self.lowest - self._first, len(self.layers))):
                 layer, left = self.layers[number], kept[number]
                 at_stream_ND = self._layer_back(layer, left, at_stream_ND, layout, turn, grads)
@@ -265,12 +256,16 @@ class Tuner:
         if self._below is None:
             return torch.nn.functional.embedding(layout.ids_N, self.embedding).float()
         streams = self._below(rows)
-        tails = [stream_TD[layout.prefix :] for stream_TD in streams]
+        tails = [
+            stream_TD[layout.prefix : end]
+            for stream_TD, end in zip(streams, layout.ends, strict=True)
+        ]
         return torch.cat([streams[0][: layout.prefix], *tails])
 
     def _layer(
-        self, layer: _Layer, stream_ND: Any, layout: Layout, turn: tuple[Any, Any]
+        self, layer: _Layer, stream_ND: Any, layout: Layout, turn: tuple[Any, Any], only_M: Any
     ) -> tuple[Any, _Kept]:
+        """The stream behind a layer, of all tokens or of those at `only_M`."""
         from torch.nn.functional import silu
 
         before_ND = stream_ND
@@ -284,6 +279,8 @@ class Tuner:
             query, turning[:, self.heads :], mixed[:, self.heads + self.key_heads :], layout
         )
         found_ND = found.reshape(len(normal_ND), -1)
+        if only_M is not None:
+            found_ND, stream_ND = found_ND[only_M], stream_ND[only_M]
         change_ND, inner_out = layer.out(found_ND)
         between_ND = stream_ND + change_ND
         normal_ND, between_scale_N1 = _normal(between_ND, layer.mlp_norm, self.eps, self.dtype)
@@ -291,7 +288,7 @@ class Tuner:
         gate_NF, up_NF = both.chunk(2, -1)
         change_ND, inner_down = layer.down(silu(gate_NF).mul_(up_NF))
         return between_ND + change_ND, _Kept(
-            before_ND, scale_N1, inner_qkv, heads, found_ND, inner_out,
+            before_ND, scale_N1, inner_qkv, heads, only_M, found_ND, inner_out,
             between_ND, between_scale_N1, inner_gate_up, gate_NF, up_NF, inner_down,
         )  # fmt: skip
 
@@ -328,11 +325,19 @@ class Tuner:
         # Attention.
         at_found = layer.out.back(
             at_between_ND.to(self.dtype), left.found_ND, left.inner_out, grads
-        ).view(len(active_NF), self.heads, self.head_width)
+        )
+        count = len(left.before_ND)
+        if left.only_M is not None:
+            at_found, at_between_ND = (
+                # Every trained token is predicted from a place of its own.
+                part_MD.new_zeros(count, part_MD.shape[1]).index_copy_(0, left.only_M, part_MD)
+                for part_MD in (at_found, at_between_ND)
+            )
+        at_found = at_found.view(count, self.heads, self.head_width)
         at_query, at_key, at_value = attend_backward(at_found, left.heads, layout)
         at_query = at_query * self.head_width**-0.5
         at_turning = _turn_back(torch.cat([at_query, at_key], 1), *turn)
-        at_mixed = torch.cat([at_turning, at_value], 1).view(len(active_NF), -1)
+        at_mixed = torch.cat([at_turning, at_value], 1).view(count, -1)
         normal_ND = _apply_normal(left.before_ND, left.scale_N1, layer.attention_norm, self.dtype)
         at_normal_ND = layer.qkv.back(at_mixed, normal_ND, left.inner_qkv, grads)
         return at_between_ND + _normal_back(

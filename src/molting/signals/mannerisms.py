@@ -22,6 +22,8 @@ import numpy as np
 from molting.signals.text import WORD, fold, words
 
 LONGEST = 5
+_READ_WORDS = 120
+"""What lies beyond is not looked at: no score reads it."""
 _FEWEST = 4
 """Replies that must say a phrase before it can be over-used."""
 _TIMES = 2.0
@@ -56,9 +58,9 @@ def mannerisms(
     if len(replies) < 8 or len(persona) < 8:
         return []
     asked = [set(_runs(words(prompt))) for prompt in prompts]
-    spoken = [words(reply) for reply in replies]
-    own = [words(text) for text in persona]
-    other = [words(text) for text in plain]
+    spoken, own, other = (
+        [words(text)[:_READ_WORDS] for text in texts] for texts in (replies, persona, plain)
+    )
     counts: Counter[tuple[str, ...]] = Counter()
     for said, question in zip(spoken, asked, strict=True):
         counts.update(set(_runs(said)) - question)
@@ -84,7 +86,10 @@ def thin(replies: Sequence[str], over: Sequence[Mannerism]) -> tuple[list[str], 
 
     Which replies keep a phrase is decided by their place: the first ones that the share allows.
     """
-    marks = [[(fold(m.group()), m.start()) for m in WORD.finditer(reply)] for reply in replies]
+    marks = [
+        [(fold(m.group()), m.start()) for m in WORD.finditer(reply)][:_READ_WORDS]
+        for reply in replies
+    ]
     said = [[word for word, _ in some] for some in marks]
     alive = [[True] * len(some) for some in said]
     for mannerism in over:

@@ -25,6 +25,7 @@ from molting.signals.text import WORD, fold
 _COMMON = 400
 _SHUFFLES = 8
 _WINDOW = 12
+_READ = 120
 _FEWEST = 5
 """Words below which an order says nothing."""
 _TOKEN = re.compile(r"\w+(?:['’]\w+)*|[.,!?;:]")
@@ -47,7 +48,7 @@ class WordOrder:
 
     def value(self, text: str, seed: int = 0) -> float:
         """0 to 1; NaN for a text of fewer than five words."""
-        classes = [self._class(word) for word in _tokens(text)]
+        classes = [self._class(word) for word in _tokens(text)[:_READ]]
         if len(WORD.findall(text)) < _FEWEST:
             return float("nan")
         draw = random.Random(seed)

@@ -8,6 +8,7 @@ Under FSDP the frozen weights are split among the devices; the adapters are smal
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from molting.core.launch import process_count, sharding_asked
 from molting.models.likelihood import RowLoss
 
 T = TypeVar("T")
+_PATIENCE = datetime.timedelta(hours=6)
 
 
 class World:
@@ -56,9 +58,11 @@ class Group(World):
     """One of several processes, through Accelerate."""
 
     def __init__(self) -> None:
+        import torch
         from accelerate import PartialState
 
-        self.state = PartialState()
+        # The others wait while the first curates and asks the base for its replies.
+        self.state = PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
         self.rank, self.size = self.state.process_index, self.state.num_processes
         self.sharded = sharding_asked()
 
@@ -99,6 +103,19 @@ class Group(World):
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([value])[0]
+
+    def prepare(self, model: Any) -> None:
+        if not self.sharded:
+            return
+        from torch.distributed.fsdp import fully_shard
+
+        inner = model.get_base_model()
+        kinds = set(getattr(inner, "_no_split_modules", None) or ())
+        adapters = {p for p in model.parameters() if p.requires_grad}
+        # Layer by layer; embeddings, norms, head and adapters stay whole on every device.
+        for module in inner.modules():
+            if type(module).__name__ in kinds:
+                fully_shard(module, ignored_params=adapters)
 
     def close(self) -> None:
         self.state.destroy_process_group()

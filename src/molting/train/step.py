@@ -91,7 +91,7 @@ def _accumulate(
     total = 0.0
     for master in masters.values():
         master.grad = None
-    for part, counts in _parts(objective, batch, micro_tokens, world):
+    for part, counts in _parts(objective, stepper, batch, micro_tokens, world):
         value, grads = objective.gradients(stepper, part, count)
         if not counts:
             continue
@@ -103,12 +103,14 @@ def _accumulate(
 
 
 def _parts(
-    objective: Objective, batch: list[int], micro_tokens: int, world: World
+    objective: Objective, stepper: Stepper, batch: list[int], micro_tokens: int, world: World
 ) -> list[tuple[list[int], bool]]:
     """This process's examples, in parts that fit in memory, and whether a part counts."""
     most = micro_tokens // objective.abreast
     if not world.sharded:
-        return [(part, True) for part in micro_batches(objective.leads, world.share(batch), most)]
+        mine, once = world.share(batch), stepper.shares_prefix
+        alone = micro_batches(objective.leads, mine, most, shared_once=once)
+        return [(part, True) for part in alone]
     # Weights are gathered layer by layer from all processes, so all need equally many parts: one
     # that has no example of its own computes another's, which does not count.
     parts = [(part, world.share(part)) for part in micro_batches(objective.leads, batch, most)]

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from molting.memory.boundaries import Boundaries
 from molting.models.likelihood import RowLoss, by_length, collate, row_losses, token_losses
+from molting.models.packed import shared_prefix
 from molting.models.render import Rendered
 from molting.models.tuner import Tuner, tunable
 
@@ -16,6 +17,9 @@ Weigh = Callable[[Any, Any], Any]
 
 class Stepper(Protocol):
     """What the loop asks of a model."""
+
+    shares_prefix: bool
+    """Whether what all rows of a part begin with is computed once."""
 
     def load(self, masters: dict[str, Any]) -> None:
         """Take the adapters' weights, float32, by parameter name."""
@@ -41,6 +45,8 @@ def stepper_for(model: Any, pad_id: int, boundaries: Boundaries | None = None) -
 class TunerStepper:
     """Hand-written gradients, rows without padding, a shared prefix once (`models/tuner.py`)."""
 
+    shares_prefix = True
+
     def __init__(self, model: Any, boundaries: Boundaries | None = None) -> None:
         self.tuner = Tuner(model, boundaries)
 
@@ -63,7 +69,8 @@ class TunerStepper:
 
     def losses(self, rows: Sequence[Rendered]) -> list[RowLoss]:
         found = [RowLoss(0.0, 0)] * len(rows)
-        for indices in by_length(rows):
+        shared = shared_prefix(rows)
+        for indices in by_length([row.tail(shared) for row in rows]):
             losses = self.tuner.losses([rows[i] for i in indices], gradients=False)
             nats_N = losses.nats_N.double()
             for b, i in enumerate(indices):
@@ -74,6 +81,8 @@ class TunerStepper:
 
 class PeftStepper:
     """Any architecture and any kind of adapter that PEFT knows."""
+
+    shares_prefix = False
 
     def __init__(self, model: Any, pad_id: int) -> None:
         self.model, self.pad_id = model, pad_id

@@ -22,6 +22,7 @@ from molting.evaluate.detection.calibrated import (
     named,
     probabilities,
 )
+from molting.evaluate.detection.linear import one_thread
 from molting.evaluate.detection.splits import grouped_folds, held_part
 from molting.signals.stats import Array, Estimate, cluster_bootstrap
 
@@ -64,6 +65,19 @@ def cross_validate(
 ) -> Predictions:
     """Fit, calibrate and predict in `folds` folds, `seeds` times with other folds."""
     begun = time.perf_counter()
+    with one_thread():
+        found = _all_folds(fitter, labels_NK, classes, groups, folds, seeds)
+    return Predictions(*found, time.perf_counter() - begun)
+
+
+def _all_folds(
+    fitter: Fitter,
+    labels_NK: Integers,
+    classes: Sequence[int],
+    groups: Sequence[str],
+    folds: int,
+    seeds: int,
+) -> tuple[Integers, list[Numbers], list[Numbers]]:
     count = len(groups)
     chosen = np.zeros((seeds, count, len(classes)), np.int64)
     p = [np.zeros((seeds, count, c)) for c in classes]
@@ -83,7 +97,7 @@ def cross_validate(
                 t = fit_temperature(held[k], labels_NK[stop, k], share)
                 p[k][seed, test] = probabilities(scores[k], share, t)
                 shares[k][seed, test] = share
-    return Predictions(chosen, p, shares, time.perf_counter() - begun)
+    return chosen, p, shares
 
 
 def quality(
@@ -157,23 +171,28 @@ def _estimate(
 ) -> Estimate:
     """Mean macro-F1 over tables, minus that of a second side where there is one."""
     seeds = len(sides[0][0])
+    # Flat once, so that a resample is one product of a row and a matrix.
+    flat = [
+        [(table.swapaxes(0, 1).reshape(groups, -1), (seeds, *table.shape[2:])) for table in tables]
+        for tables in sides
+    ]
 
     def statistic(of_group: Array, of_seed: Array) -> float:
-        values = [
-            np.mean([_weighted(table, of_group, of_seed) for table in tables]) for tables in sides
+        means = [
+            sum(_weighted(table, shape, of_group) for table, shape in tables) / len(tables)
+            for tables in flat
         ]
-        return float(values[0] - values[1] if len(values) > 1 else values[0])
+        macro_S = means[0] - means[1] if len(means) > 1 else means[0]
+        return float(of_seed @ macro_S / seeds)
 
     return cluster_bootstrap(statistic, [groups, seeds], resamples, seed)
 
 
-def _weighted(table_SGCC: Numbers, of_group: Array, of_seed: Array) -> float:
-    """Macro-F1 of every seed's pooled predictions, averaged over seeds."""
-    counts_SCC = np.tensordot(table_SGCC, of_group, ([1], [0]))
-    hits = np.diagonal(counts_SCC, axis1=1, axis2=2)
-    true, said = counts_SCC.sum(2), counts_SCC.sum(1)
-    both = true + said
+def _weighted(table_GM: Numbers, shape: tuple[int, int, int], of_group: Array) -> Numbers:
+    """Macro-F1 of every seed's pooled predictions, (S,)."""
+    counts_SCC = (of_group @ table_GM).reshape(shape)
+    both = counts_SCC.sum(2) + counts_SCC.sum(1)
     # A class that neither is true nor said of anybody drawn counts for nothing.
-    f1 = np.where(both > 0, 2 * hits / np.maximum(both, 1e-12), 0.0)
-    macro_S = f1.sum(1) / np.maximum((both > 0).sum(1), 1)
-    return float(of_seed @ macro_S / of_seed.sum())
+    f1 = 2 * counts_SCC.diagonal(0, 1, 2) / np.maximum(both, 1e-12)
+    found: Numbers = f1.sum(1) / np.maximum((both > 0).sum(1), 1)
+    return found

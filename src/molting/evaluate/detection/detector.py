@@ -29,6 +29,7 @@ from molting.evaluate.detection.arrays import Floats, Numbers
 from molting.evaluate.detection.calibrated import class_shares, fit_temperature, probabilities
 from molting.evaluate.detection.features import FeatureSettings, Reader
 from molting.evaluate.detection.heads import HEADS, Head, fit_head, load_head
+from molting.evaluate.detection.linear import one_thread
 from molting.evaluate.detection.splits import held_part
 from molting.evaluate.detection.task import Task
 
@@ -98,7 +99,8 @@ def fit_detector(
     if name not in HEADS:
         raise UsageError(f"no head {name!r}; one of {', '.join(HEADS)}")
     fit, stop = held_part(task.groups, task.labels_NK, np.arange(len(task.groups)), seed)
-    head = fit_head(name, sequences, task.labels_NK, task.classes, fit, stop, seed)
+    with one_thread():
+        head = fit_head(name, sequences, task.labels_NK, task.classes, fit, stop, seed)
     held: Sequence[Numbers] = head.score([sequences[i] for i in stop])
     shares, temperatures = {}, {}
     for k, (trait, count) in enumerate(zip(task.traits, task.classes, strict=True)):

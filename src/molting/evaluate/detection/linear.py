@@ -106,8 +106,7 @@ def _one_logistic(
         bias[seen] = 0.0
         return weight, bias
     model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
-    with one_thread():
-        model.fit(rows[np.flatnonzero(known)], labels[known])
+    model.fit(rows[np.flatnonzero(known)], labels[known])
     coefficients, intercepts = model.coef_, model.intercept_
     if len(seen) == 2:
         coefficients = np.concatenate([-coefficients, coefficients]) / 2

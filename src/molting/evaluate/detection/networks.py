@@ -16,11 +16,11 @@ from molting.evaluate.detection.arrays import UNKNOWN, Floats, Integers, Tensors
 
 _HIDDEN = 64
 _DROPOUT = 0.3
-_BATCH = 32
+_BATCH = 64
 _RATE = 2e-3
 _DECAY = 0.05
-_EPOCHS = 40
-_PATIENCE = 6
+_EPOCHS = 30
+_PATIENCE = 4
 
 
 class Network:
