@@ -52,7 +52,7 @@ def remembered_states(
 
     def done(batch: Sequence[int], pooled_BLPD: Any) -> None:
         nonlocal count
-        fresh = {}
+        fresh: dict[str, bytes] = {}
         for k, i in enumerate(batch):
             row = missing[i]
             found[places[row]] = pooled_BLPD[k]

@@ -39,7 +39,9 @@ class FeatureSettings(msgspec.Struct, frozen=True):
 class Reader(Protocol):
     """Windows to rows."""
 
-    passes: int
+    @property
+    def passes(self) -> int:
+        """Windows that went through the model so far."""
 
     @property
     def settings(self) -> FeatureSettings:
