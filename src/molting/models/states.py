@@ -6,10 +6,14 @@ Shapes: N texts, L layers, P poolings, D width, B rows of a batch, T tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from molting.core.errors import ModelNotFound
 from molting.models.base import LoadedModel
 from molting.models.engine import Engine, supported
+from molting.models.fake import fake_model
+from molting.models.quiet import quiet
+from molting.models.sources import ModelSource
 
 POOLINGS = ("mean", "last", "max")
 """All three are kept: they cost nothing beside the pass that they are taken from."""
@@ -17,13 +21,38 @@ _BATCH_TOKENS = 2048
 """Tokens in a batch, padding included."""
 
 
+class Shape(NamedTuple):
+    """What can be known of a model without its weights."""
+
+    layers: int
+    width: int
+    context_tokens: int
+
+
+def model_shape(source: ModelSource) -> Shape:
+    """From the model's configuration alone."""
+    if source.folder is None:
+        config = fake_model().config
+    else:
+        from transformers import AutoConfig
+
+        try:
+            with quiet():
+                config = AutoConfig.from_pretrained(source.folder)
+        except (OSError, ValueError) as error:
+            raise ModelNotFound(f"{source.name}: its config.json cannot be read: {error}") from None
+    return Shape(
+        int(config.num_hidden_layers),
+        int(config.hidden_size),
+        int(getattr(config, "max_position_embeddings", 0) or 1 << 30),
+    )
+
+
 class StateReader:
     """Reads pooled states; `passes` counts the texts that went through the model."""
 
     def __init__(self, base: LoadedModel) -> None:
         self.base = base
-        self.layers_count = int(base.model.config.num_hidden_layers)
-        self.width = int(base.model.config.hidden_size)
         self.passes = 0
         self._engine = Engine(base.model, adapter=False) if supported(base.model) else None
 
