@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from molting.core.errors import ModelNotFound
-from molting.models.base import LoadedModel
+from molting.core.artifacts import read_json
+from molting.core.errors import UsageError
+from molting.models.base import LoadedModel, load_tokenizer
+from molting.models.encoders import whole
 from molting.models.engine import Engine, supported
 from molting.models.fake import fake_model
-from molting.models.quiet import quiet
 from molting.models.sources import ModelSource
 
 POOLINGS = ("mean", "last", "max")
@@ -30,22 +31,37 @@ class Shape(NamedTuple):
 
 
 def model_shape(source: ModelSource) -> Shape:
-    """From the model's configuration alone."""
+    """From the model's config.json alone."""
     if source.folder is None:
-        config = fake_model().config
+        config = fake_model().config.to_dict()
     else:
-        from transformers import AutoConfig
+        config = read_json(source.folder / "config.json")
+    try:
+        layers, width = config["num_hidden_layers"], config["hidden_size"]
+    except KeyError as error:
+        raise UsageError(
+            f"{source.name}: its config.json names no {error.args[0]}, so its states cannot be read"
+        ) from None
+    return Shape(int(layers), int(width), int(config.get("max_position_embeddings") or 1 << 30))
 
-        try:
-            with quiet():
-                config = AutoConfig.from_pretrained(source.folder)
-        except (OSError, ValueError) as error:
-            raise ModelNotFound(f"{source.name}: its config.json cannot be read: {error}") from None
-    return Shape(
-        int(config.num_hidden_layers),
-        int(config.hidden_size),
-        int(getattr(config, "max_position_embeddings", 0) or 1 << 30),
-    )
+
+def token_rows(source: ModelSource, texts: Sequence[str], most: int) -> list[tuple[int, ...]]:
+    """The first `most` tokens of each text, without special ones; never none.
+
+    The tokenizer's own library reads it: transformers would take longer to import than a head to fit.
+    """
+    from tokenizers import Tokenizer
+
+    file = source.folder / "tokenizer.json" if source.folder is not None else None
+    if file is not None and file.is_file():
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+    else:
+        tokenizer = load_tokenizer(source).backend_tokenizer
+    found = tokenizer.encode_batch_fast(whole(texts), add_special_tokens=False)
+    # Something must stand where a text has no token at all.
+    return [tuple(encoded.ids[:most]) or (0,) for encoded in found]
 
 
 class StateReader:

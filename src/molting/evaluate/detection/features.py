@@ -18,8 +18,8 @@ from molting.core.progress import Progress
 from molting.memory.embeddings import Remembered
 from molting.memory.states import FrozenModel, remembered_states
 from molting.memory.store import Memory
-from molting.models.encoders import load_encoder, whole
-from molting.models.states import POOLINGS, StateReader, model_shape
+from molting.models.encoders import load_encoder
+from molting.models.states import POOLINGS, StateReader, model_shape, token_rows
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 _ENCODERS = ("minilm", "static", "fake-encoder")
@@ -60,7 +60,6 @@ class ModelReader:
     """Pooled hidden states of one layer. The weights are loaded when a window is not remembered."""
 
     def __init__(self, settings: FeatureSettings, memory: Memory, progress: Progress) -> None:
-        from molting.models.base import load_tokenizer
         from molting.models.machine import choose_dtype
         from molting.models.sources import find_model
 
@@ -77,7 +76,6 @@ class ModelReader:
         self._layer, self._most = layer, min(shape.context_tokens, 512)
         dtype = choose_dtype(settings.dtype)
         self._model = FrozenModel(self._source.weights, dtype, shape.width)
-        self._tokenizer = load_tokenizer(self._source)
         self._states: StateReader | None = None
         self.settings = msgspec.structs.replace(settings, layer=layer, dtype=dtype)
         self.id = fingerprint("states", self._source.weights, dtype, layer, settings.pooling)
@@ -87,18 +85,11 @@ class ModelReader:
         return self._states.passes if self._states else 0
 
     def read(self, texts: Sequence[str]) -> Floats:
-        encode = self._tokenizer.backend_tokenizer.encode
-        # Something must stand where a text has no token at all.
-        empty = (int(self._tokenizer.eos_token_id or 0),)
-        rows = [
-            tuple(encode(text, add_special_tokens=False).ids[: self._most]) or empty
-            for text in whole(texts)
-        ]
         pooled_N1PD = remembered_states(
             self._memory,
             self._model,
             self._loaded,
-            rows,
+            token_rows(self._source, texts, self._most),
             (self._layer,),
             lambda done, total: self._progress.step("features", done, total),
         )
