@@ -28,6 +28,12 @@ corpus_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(corpus_app, name="corpus")
+memory_app = typer.Typer(
+    help="What the frozen model has computed and the project remembers; safe to clear.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(memory_app, name="memory")
 detect_app = typer.Typer(
     help="Detect personality in text: a replaceable head over remembered features.",
     no_args_is_help=True,
@@ -168,10 +174,26 @@ def duplicates(
         Path | None,
         typer.Option("--pairs", metavar="FILE.tsv", help="Score these text pairs instead."),
     ] = None,
+    semantic: Annotated[
+        bool, typer.Option("--semantic", help="Also what says the same in other words.")
+    ] = False,
+    probability: Annotated[
+        float | None,
+        typer.Option(
+            "--semantic-threshold", min=0.5, max=1, help="Probability of saying the same (0.8)."
+        ),
+    ] = None,
     encoder: Annotated[
         str,
-        typer.Option("--encoder", help="With --pairs: minilm, static, trainee, folder or Hub id."),
+        typer.Option(
+            "--encoder",
+            help="For --semantic and --pairs: minilm, static, trainee, folder or Hub id.",
+        ),
     ] = "",
+    kinds: Annotated[
+        bool | None,
+        typer.Option("--kinds/--no-kinds", help="Duplicates that only chats have, by name."),
+    ] = None,
     engine: Annotated[
         Literal["local", "ray"], typer.Option("--engine", help="All cores here, or a Ray cluster.")
     ] = "local",
@@ -184,17 +206,21 @@ def duplicates(
     as_json: Json = False,
 ) -> None:
     """List duplicates in groups: which row stands for each and why, every pair and its score."""
-    from molting.cli.pairs import refuse_both, run_pairs
+    from molting.cli.pairs import refuse_alone, run_pairs
 
-    refuse_both(pairs, encoder)
+    refuse_alone(pairs, semantic, encoder, probability)
     if pairs is not None:
         run_pairs(pairs, encoder, threshold, as_json, paths[0] if paths else HERE)
         return
-    from molting.cli.duplicates import run_duplicates
+    from molting.cli.duplicates import Options, run_duplicates
 
     run_duplicates(
-        paths or [HERE], threshold, level, against or [], engine, workers, limit, as_json
-    )
+        paths or [HERE],
+        Options(
+            threshold, level, against or [], semantic, encoder, probability, kinds, engine,
+            workers, limit, as_json,
+        ),
+    )  # fmt: skip
 
 
 @app.command()
@@ -327,13 +353,25 @@ def train(
 def evaluate(
     folder: Folder = HERE,
     number: MoltNumber = None,
+    replies: Annotated[
+        Path | None,
+        typer.Option("--replies", metavar="FILE", help="Score these rows (prompt, reply) instead."),
+    ] = None,
+    base_replies: Annotated[
+        Path | None,
+        typer.Option("--base-replies", metavar="FILE", help="With --replies: the base's answers."),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--write-prompts", metavar="FILE", help="Write what to ask another model."),
+    ] = None,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a molt: perplexity beside the personality score, against base and prompted base."""
-    from molting.cli.stages import run_evaluate
+    """Measure a molt, or replies made elsewhere: the personality score, against the base."""
+    from molting.cli.evaluate import run_evaluate
 
-    run_evaluate(folder, number, settings or [], as_json)
+    run_evaluate(folder, number, replies, base_replies, prompts, settings or [], as_json)
 
 
 @app.command()
@@ -394,6 +432,22 @@ def blind_ab(
 
 
 @app.command()
+def questionnaire(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    items: Annotated[
+        Path | None,
+        typer.Option("--items", metavar="FILE.json", help="Other items than the IPIP-NEO-120."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Let a molt describe itself (IPIP-NEO-120): a description, no part of the score."""
+    from molting.cli.questionnaire import run_questionnaire
+
+    run_questionnaire(folder, number, items, as_json)
+
+
+@app.command()
 def show(folder: Folder = HERE, number: MoltNumber = None, as_json: Json = False) -> None:
     """Show everything measured about a molt."""
     from molting.cli.show import run_show
@@ -432,6 +486,30 @@ def corpus_export(
     from molting.cli.export_corpus import run_export
 
     run_export(folder, to, kind, split, settings or [], as_json)
+
+
+@memory_app.command("stats")
+def memory_stats(folder: Folder = HERE, as_json: Json = False) -> None:
+    """Show what is remembered: entries, bytes, hits and misses by kind."""
+    from molting.cli.memory import run_stats
+
+    run_stats(folder, as_json)
+
+
+@memory_app.command("verify")
+def memory_verify(folder: Folder = HERE, as_json: Json = False) -> None:
+    """Check every entry against its checksum; damaged ones are dropped (exit code 1)."""
+    from molting.cli.memory import run_verify
+
+    run_verify(folder, as_json)
+
+
+@memory_app.command("clear")
+def memory_clear(folder: Folder = HERE, as_json: Json = False) -> None:
+    """Forget everything and say what was removed; it is computed again when needed."""
+    from molting.cli.memory import run_clear
+
+    run_clear(folder, as_json)
 
 
 @detect_app.command("train")

@@ -10,6 +10,7 @@ heads, G query heads a key head, K head width, D width.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -98,6 +99,13 @@ class Engine:
             ]
             self._head = fuse(inner.get_output_embeddings())
 
+    def below(self, layers: int) -> Engine:
+        """The same weights, ending after the first `layers` layers; states still go through the
+        final norm."""
+        part = copy.copy(self)
+        part.layers, part.layers_count = self.layers[:layers], layers
+        return part
+
     def new_cache(self, rows: int, tokens: int) -> KeyValues:
         """Room for `rows` rows of `tokens` tokens, not initialised."""
         import torch
@@ -168,6 +176,26 @@ class Engine:
                 tokens_BT, position_T[None], mask, lambda _, k, v: (k, v), None, watch
             )
         return [last if layer == self.layers_count else found[layer] for layer in layers]
+
+    def read_masked(
+        self, tokens_BT: Any, position_BT: Any, unseen_BTT: Any, prefix: KeyValues | None
+    ) -> Any:
+        """Hidden states (B, T, D) of tokens at given positions behind the prefix.
+
+        `unseen_BTT[b, i, j]`: token i must not look at token j; at itself it always must.
+        """
+        import torch
+
+        shared = 0 if prefix is None else prefix.keys.shape[3]
+        mask = torch.zeros(unseen_BTT.shape, dtype=self.dtype, device=self.device)
+        mask = mask.masked_fill_(unseen_BTT, float("-inf"))
+        mask = mask.repeat(1, self.heads // self.key_heads, 1)[:, None]
+
+        def store(_: int, key_BHTK: Any, value_BHTK: Any) -> tuple[Any, Any]:
+            return key_BHTK, value_BHTK
+
+        with torch.inference_mode():
+            return self._forward(tokens_BT, position_BT + shared, mask, store, prefix)
 
     def step(self, token_B: Any, length_B: Any, cache: KeyValues, prefix: KeyValues | None) -> Any:
         """Hidden states (B, D) of one more token a row, which goes to place `length` of its cache."""
@@ -303,7 +331,9 @@ def inner_model(model: Any) -> Any:
 
 
 def _mergeable(module: Any) -> bool:
-    """Plain layers, and LoRA layers whose update is a product of two matrices."""
+    """Plain layers, and LoRA layers whose update is a product of two matrices; none in 4 bits."""
+    if hasattr(getattr(module, "weight", None), "quant_state"):
+        return False
     if not hasattr(module, "lora_A"):
         return True
     return hasattr(module, "get_delta_weight") and not any(getattr(module, "use_dora", {}).values())
@@ -347,14 +377,15 @@ class Linear:
         apply = torch.ops.mkldnn._linear_pointwise
         return apply(input_ND, self._packed, self.bias_O, "none", [], "")
 
-    def plus(self, input_ND: Any, addend_NO: Any) -> Any:
-        """The output plus `addend_NO`, added while the product is written."""
+    def plus(self, input_ND: Any, inner_NR: Any, up_RO: Any) -> Any:
+        """The output plus `inner_NR` · `up_RO`, added while a product is written."""
         import torch
 
         if self._packed is None:
-            return torch.nn.functional.linear(input_ND, self.weight_OD, self.bias_O) + addend_NO
+            output_NO = torch.nn.functional.linear(input_ND, self.weight_OD, self.bias_O)
+            return output_NO.addmm_(inner_NR, up_RO)
         apply = torch.ops.mkldnn._linear_pointwise.binary
-        return apply(input_ND, addend_NO, self._packed, self.bias_O, "add")
+        return apply(input_ND, inner_NR @ up_RO, self._packed, self.bias_O, "add")
 
 
 def _packed(weight: Any) -> Any:

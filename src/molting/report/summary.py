@@ -8,7 +8,17 @@ from typing import Any
 from molting.core.artifacts import file_hash, read_json
 from molting.core.corpus import load_corpus
 from molting.core.project import Molt, Project, shown_model
+from molting.report.gates import weigh
 
+BESIDE = (
+    "likelihood_gain",
+    "forced_choice",
+    "robustness",
+    "projection",
+    "copying",
+    "diversity",
+)
+"""Keys of the evaluation that stand beside the score."""
 _SYSTEMS = ("base", "prompted", "tuned", "tuned_prompted")
 
 
@@ -20,7 +30,7 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
     result: dict[str, Any] = read_json(path)["result"] if path.exists() else {}
     corpus = load_corpus(project.corpora / molt.corpus.replace(":", "-"))
     personality = result.get("personality", {})
-    report = folder / "report.html"
+    report, asked = folder / "report.html", folder / "questionnaire.json"
     nothing: dict[str, Any] = {}
     return {
         "molt": molt.number,
@@ -29,7 +39,7 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
         "base_revision": manifest.get("base", nothing).get("revision"),
         "method": manifest.get("method"),
         "dtype": manifest.get("dtype"),
-        "verdict": verdict(result, project.config.persona.name),
+        "verdict": weigh(verdict(result, project.config.persona.name), result),
         "corpus": corpus.summary(),
         "train": {k: v for k, v in manifest.get("train", nothing).items() if k != "history"}
         or None,
@@ -40,6 +50,8 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
         or {"detector_auc": None, "measurable": None}
         | {key: None for system in _SYSTEMS for key in (system, f"{system}_body")},
         "retention": result.get("retention", {}),
+        **{key: result.get(key) for key in BESIDE},
+        "questionnaire": read_json(asked)["result"] if asked.exists() else None,
         "overlap": result.get("overlap") or {"train_eval_exact": None, "train_eval_near": None},
         "prompts": result.get("prompts"),
         "judge": _aside(folder, "judge.json"),
