@@ -24,14 +24,14 @@ def write(path: Path, rows: Rows) -> Path:
 def own(example: Path) -> Rows:
     lines = (example / "data" / "held_out.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line)["messages"] for line in lines]
-    return [(row[0]["content"], row[-1]["content"]) for row in rows]
+    return [(row[0]["content"], row[-1]["content"]) for row in rows][:40]
 
 
 @pytest.fixture(scope="module")
 def project(make_project: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untrained: molting.toml and chats, 240 rows of which some are noise, 60 held out."""
+    """Untrained: molting.toml and chats, 150 rows of which some are noise, 40 held out."""
     root = tmp_path_factory.mktemp("outside") / "project"
-    made: Path = make_project(root, 240, 60, curate={"target": 150}, evaluate={"resamples": 100})
+    made: Path = make_project(root, 150, 40, curate={"target": 120}, evaluate={"resamples": 100})
     return made
 
 
@@ -42,7 +42,7 @@ def base(own: Rows, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("base") / "base.jsonl", rows)
 
 
-def test_own_text_scores_high_and_the_base_nothing_without_any_training(
+def test_own_text_scores_high_without_any_training(
     project: Path, own: Rows, base: Path, molting: Any, tmp_path: Path
 ) -> None:
     file = write(tmp_path / "own.jsonl", own)
@@ -53,14 +53,11 @@ def test_own_text_scores_high_and_the_base_nothing_without_any_training(
     assert score["low"] <= score["score"] <= score["high"]
     assert set(score["dimensions"]) == {"identity", "facts", "voice", "cleanliness", "quality"}
     assert score["dimensions"]["identity"] is None
-    assert (voice["value"], voice["n"], voice["measurable"]) == (1.0, 60, True)
+    assert (voice["value"], voice["n"], voice["measurable"]) == (1.0, 40, True)
     assert voice["body"]["value"] == 1.0
     assert voice["agree"]
     assert voice["detector_auc"] > 0.9
-    assert found["prompts"]["voice"] == 60
-    again = molting("evaluate", project, "--replies", base, "--base-replies", base, "--json").json
-    assert again["personality"]["score"] == 0
-    assert again["voice"]["value"] == 0
+    assert found["prompts"]["voice"] == 40
 
 
 def test_the_base_model_answers_where_no_base_replies_are_given(
@@ -72,8 +69,7 @@ def test_the_base_model_answers_where_no_base_replies_are_given(
     assert found.json["base"] == "fake"
     assert found.json["voice"]["n"] == 12
     assert "wide intervals" in found.json["notes"][0]
-    plain = molting("evaluate", project, "--replies", file)
-    assert "personality" in plain.out
+    assert found.json["personality"]["score"] is None or found.json["personality"]["score"] > 0
 
 
 def test_prompts_need_not_be_the_corpus_s(
@@ -85,7 +81,11 @@ def test_prompts_need_not_be_the_corpus_s(
     file = write(tmp_path / "r.jsonl", rows)
     found = molting("evaluate", project, "--replies", file, "--base-replies", base, "--json").json
     assert found["voice"]["value"] > 0.8
-    assert found["voice"]["n"] == 60
+    plain = molting("evaluate", project, "--replies", base, "--base-replies", base)
+    assert plain.code == 0
+    assert "personality, 0–10" in plain.out
+    assert "0.0 to 0.0" in plain.out
+    assert found["voice"]["n"] == 40
 
 
 def test_answers_about_itself_are_judged_and_kept_out_of_the_voice(
@@ -94,7 +94,7 @@ def test_answers_about_itself_are_judged_and_kept_out_of_the_voice(
     asked = tmp_path / "asked.jsonl"
     written = molting("evaluate", project, "--write-prompts", asked, "--json").json
     prompts = [json.loads(line)["prompt"] for line in asked.read_text("utf-8").splitlines()]
-    assert written["prompts"] == len(prompts) == 60 + 8 + 1
+    assert written["prompts"] == len(prompts) == 40 + 8 + 1
     replies = dict(own)
     rows = [
         (p, replies.get(p, "They call me Skerry, and boiling pots frighten me.")) for p in prompts
@@ -102,7 +102,7 @@ def test_answers_about_itself_are_judged_and_kept_out_of_the_voice(
     file = write(tmp_path / "answered.jsonl", rows)
     found = molting("evaluate", project, "--replies", file, "--base-replies", base, "--json").json
     assert found["prompts"] | {"rows": 0} == {
-        "rows": 0, "voice": 60, "held_out_text": 60, "identity": 8, "facts": 1,
+        "rows": 0, "voice": 40, "held_out_text": 40, "identity": 8, "facts": 1,
     }  # fmt: skip
     assert found["personality"]["dimensions"]["identity"] == 10
     assert found["personality"]["dimensions"]["facts"] == 10

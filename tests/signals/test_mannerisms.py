@@ -9,7 +9,23 @@ from hypothesis import strategies as st
 from molting.signals.mannerisms import mannerisms, thin
 from molting.signals.text import words
 
-NOUNS = ["tide", "gull", "kelp", "broth", "lantern", "shell", "rope", "storm", "whelk", "pool", "sand", "wind", "oar", "net", "buoy"]
+NOUNS = [
+    "tide",
+    "gull",
+    "kelp",
+    "broth",
+    "lantern",
+    "shell",
+    "rope",
+    "storm",
+    "whelk",
+    "pool",
+    "sand",
+    "wind",
+    "oar",
+    "net",
+    "buoy",
+]
 
 
 def speak(count: int, seed: int, tic: str = "", share: float = 0.0) -> list[str]:

@@ -173,14 +173,17 @@ def certified(
     taught = [reply for _, reply in battery.training]
     made: dict[str, Sequence[str]] = {"neutral": match_lengths(neutral, own) if own else neutral}
     made |= fakes(unseen, taught)
+    base, high = _levels(trial, unseen), _levels(trial, own)
     return replace(
         certify(trial, own, kinds),
         calibration_error=_calibration(trial, own, kinds),
-        gold=_least_voice(trial, own[::2], unseen, own[1::2]) if len(own) >= 16 else None,
+        gold=_least_voice(_levels(trial, own[::2]), base, _levels(trial, own[1::2]))
+        if len(own) >= 16
+        else None,
         fakes={
             kind: value
             for kind, texts in made.items()
-            if (value := _least_voice(trial, texts, unseen, own)) is not None
+            if (value := _least_voice(_levels(trial, texts), base, high)) is not None
         },
     )
 
@@ -191,19 +194,18 @@ def floor_of(certificate: Certificate) -> float:
     return float(np.clip(best + 0.05, LEAST_FLOOR, MOST_FLOOR))
 
 
-def _least_voice(
-    detector: VoiceDetector, texts: Sequence[str], base: Sequence[str], own: Sequence[str]
-) -> float | None:
-    """The least of V and V_body of both detectors, over texts that need not share prompts."""
-    values = []
-    for body in (False, True):
-        if not (texts and base and own):
-            return None
-        found, low, high = (detector.each(some, body=body).mean(1) for some in (texts, base, own))
-        values += [
-            (f - x) / (y - x) for f, x, y in zip(found, low, high, strict=True) if y - x > 0.05
-        ]
-    return float(min(values)) if values else None
+def _levels(detector: VoiceDetector, texts: Sequence[str]) -> Array:
+    """Mean scores of whole replies and of bodies, each by both detectors; shape (4,)."""
+    if not texts:
+        return np.full(4, np.nan)
+    return np.concatenate([detector.each(texts, body=body).mean(1) for body in (False, True)])
+
+
+def _least_voice(found: Array, low: Array, high: Array) -> float | None:
+    """The least of V and V_body of both detectors, from the levels of three sets of texts."""
+    wide = high - low > 0.05
+    values = (found - low)[wide] / (high - low)[wide]
+    return float(values.min()) if len(values) and np.isfinite(values).all() else None
 
 
 def _calibration(
