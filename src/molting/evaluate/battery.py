@@ -25,6 +25,7 @@ from molting.evaluate.dimensions import (
     in_form,
     relevance,
 )
+from molting.evaluate.probes import says_name
 from molting.evaluate.score import LEAST_FLOOR, MOST_FLOOR, Measured
 from molting.signals.contrast import neutral_replies, other_personas
 from molting.signals.fakes import fakes
@@ -37,6 +38,8 @@ from molting.signals.voice import Certificate, VoiceDetector, certify, fit_detec
 
 _TEXTS = 600
 """More of the persona's rows would only unbalance persona and base."""
+
+_FEWEST_OF_A_SIDE, _MOST_OF_A_SIDE = 30, 200
 
 Said = tuple[str, bool | None]
 """A reply, and whether the model ended it; None when only the text is known."""
@@ -177,6 +180,7 @@ def certified(
     return replace(
         certify(trial, own, kinds),
         calibration_error=_calibration(trial, own, kinds),
+        transfer=_transfer(battery),
         gold=_least_voice(_levels(trial, own[::2]), base, _levels(trial, own[1::2]))
         if len(own) >= 16
         else None,
@@ -186,6 +190,31 @@ def certified(
             if (value := _least_voice(_levels(trial, texts), base, high)) is not None
         },
     )
+
+
+def _transfer(battery: Battery) -> dict[str, float]:
+    """AUC on role questions of a detector that learned from everyday ones, and the reverse.
+
+    A role question names the persona or asks about "you". Fewer than 30 of either: not measured.
+    """
+    neutral = [row.reply for row in neutral_replies()]
+    others = [row.reply for row in other_personas()]
+    name = battery.persona.name
+    sides: dict[str, list[str]] = {"everyday": [], "role": []}
+    for prompt, reply in battery.training:
+        role = says_name(prompt, name) or not {"you", "your", "yours"}.isdisjoint(words(prompt))
+        sides["role" if role else "everyday"].append(reply)
+    if min(map(len, sides.values())) < _FEWEST_OF_A_SIDE:
+        return {}
+    few = {kind: some[:: max(1, len(some) // _MOST_OF_A_SIDE)] for kind, some in sides.items()}
+    found = {}
+    for learned, asked in (("everyday", "role"), ("role", "everyday")):
+        detector = fit_detector(few[learned], {"neutral": neutral[::2], "personas": others[::2]})
+        unseen = {"neutral": neutral[1::2], "personas": others[1::2]}
+        auc = certify(detector, few[asked], unseen).auc
+        if auc is not None:
+            found[f"{learned}_to_{asked}"] = auc
+    return found
 
 
 def floor_of(certificate: Certificate) -> float:

@@ -118,6 +118,7 @@ def evaluate(corpus: Corpus, config: Config, speaker: Speaker, progress: Progres
             "facts": len(measured["base"].facts),
         },
     }
+    # What is measured beside the score (gates, gains, questionnaires) joins `result` here.
     return Evaluation(result, transcripts)
 
 
