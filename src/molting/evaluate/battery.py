@@ -72,6 +72,10 @@ class Battery:
             found[:, inside] = detector.each([texts[i] for i in inside], body=body)
         return found
 
+    def voice(self, prompts: Sequence[str], texts: Sequence[str]) -> Array:
+        """The mean of both scores of every text, shape (len(texts),)."""
+        return np.asarray(self.heard(prompts, texts, body=False).mean(0), dtype=float)
+
     def mannerisms(
         self, prompts: Sequence[str], replies: Sequence[str], plain: Sequence[str] = ()
     ) -> list[Mannerism]:

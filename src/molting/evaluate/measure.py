@@ -9,20 +9,22 @@ import msgspec
 import numpy as np
 
 from molting.core.config import Config
-from molting.core.conversation import Conversation, Source, Turn
+from molting.core.conversation import Conversation, Turn
 from molting.core.corpus import Corpus
 from molting.core.progress import Progress
 from molting.evaluate.battery import Battery, certified, fit_battery, floor_of
+from molting.evaluate.beside import beside_the_score
 from molting.evaluate.caricature import caricature
+from molting.evaluate.heard import Heard
+from molting.evaluate.items import NOTHING, Asked
 from molting.evaluate.overlap import train_eval_overlap
+from molting.evaluate.paired import perplexity_ratio
 from molting.evaluate.probes import answers_right, probes, says_name
 from molting.evaluate.score import Measured, Scale, score
 from molting.evaluate.systems import SYSTEMS, Speaker, Transcript
 from molting.evaluate.verdicts import certificate_shown, voice_shown, withheld
 from molting.models.generate import Ended, Generated, Sampling
 from molting.models.likelihood import RowLoss, perplexity
-from molting.signals.contrast import neutral_replies
-from molting.signals.stats import Array, Estimate, cluster_bootstrap
 from molting.signals.text import fold
 from molting.signals.voice import Certificate
 
@@ -39,8 +41,17 @@ class Evaluation(NamedTuple):
     transcripts: list[Transcript]
 
 
-def evaluate(corpus: Corpus, config: Config, speaker: Speaker, progress: Progress) -> Evaluation:
-    """Measure base, prompted base, tuned and tuned + prompt on the corpus's test split."""
+def evaluate(
+    corpus: Corpus,
+    config: Config,
+    speaker: Speaker,
+    progress: Progress,
+    asked: Asked = NOTHING,
+) -> Evaluation:
+    """Measure base, prompted base, tuned and tuned + prompt on the corpus's test split.
+
+    `asked` is what molting.toml names to see what was lost, beside what ships.
+    """
     options = config.evaluate
     sampling = Sampling(options.max_new_tokens, options.temperature, options.top_p, options.seed)
     test = list(corpus.split("test"))
@@ -70,7 +81,7 @@ def evaluate(corpus: Corpus, config: Config, speaker: Speaker, progress: Progres
     base_texts = [some[0][0] for some in plain]
     own = battery.measure(prompts, [[(reply, True)] for _, reply in own_rows])
 
-    asked = probes(config.persona)
+    questions = probes(config.persona)
     measured: dict[str, Measured] = {}
     for system, samples in replies.items():
         identity, facts, told = _probe(system, config, speaker, sampling)
@@ -83,7 +94,7 @@ def evaluate(corpus: Corpus, config: Config, speaker: Speaker, progress: Progres
     certificate = certified(battery, [reply for _, reply in own_rows], prompts, base_texts)
     scale = scale._replace(floor=floor_of(certificate))
 
-    progress.say("perplexity of held-out replies and of neutral text …")
+    progress.say("perplexity of held-out replies …")
     result = {
         "perplexity": _perplexity(test, config, speaker),
         "voice": _voice(measured, scale, certificate, config),
@@ -108,8 +119,7 @@ def evaluate(corpus: Corpus, config: Config, speaker: Speaker, progress: Progres
             )
             for system, samples in replies.items()
         },
-        "retention": {"neutral_perplexity": _neutral(config, speaker)},
-        "overlap": train_eval_overlap(corpus.split("train"), test, asked),
+        "overlap": train_eval_overlap(corpus.split("train"), test, questions),
         "prompts": {
             "held_out": len(test),
             "voice": len(voiced),
@@ -118,8 +128,8 @@ def evaluate(corpus: Corpus, config: Config, speaker: Speaker, progress: Progres
             "facts": len(measured["base"].facts),
         },
     }
-    # What is measured beside the score (gates, gains, questionnaires) joins `result` here.
-    return Evaluation(result, transcripts)
+    heard = Heard(voiced, replies, battery.voice, corpus.split("train"))
+    return Evaluation(result | beside_the_score(heard, config, speaker, asked), transcripts)
 
 
 def voice_rows(test: Sequence[Conversation], name: str, most: int) -> list[Conversation]:
@@ -208,49 +218,8 @@ def _perplexity(test: Sequence[Conversation], config: Config, speaker: Speaker) 
         rows = prompted if system.endswith("prompted") else plain
         losses[system] = speaker.losses(system.startswith("tuned"), rows)
     found: dict[str, Any] = {system: perplexity(_nats(losses[system])) for system in SYSTEMS}
-    ratio = _ratio(losses["base"], losses["tuned"], config)
+    ratio = perplexity_ratio(losses["base"], losses["tuned"], config.evaluate)
     return found | {"n": len(test), "tuned_over_base": msgspec.to_builtins(ratio)}
-
-
-def _neutral(config: Config, speaker: Speaker) -> dict[str, Any]:
-    rows = [
-        speaker.renderer.row(
-            Conversation(
-                (Turn("user", row.prompt), Turn("assistant", row.reply)), Source("neutral.jsonl", i)
-            ),
-            1024,
-        )
-        for i, row in enumerate(neutral_replies(), 1)
-    ]
-    base = speaker.losses(False, rows)
-    tuned = speaker.losses(True, rows)
-    ratio = _ratio(base, tuned, config)
-    return {
-        "base": perplexity(_nats(base)),
-        "tuned": perplexity(_nats(tuned)),
-        # The interval is that of the tuned value, from the paired ratio.
-        "low": None if ratio.low is None else ratio.low * perplexity(_nats(base)),
-        "high": None if ratio.high is None else ratio.high * perplexity(_nats(base)),
-        "n": len(rows),
-    }
-
-
-def _ratio(base: Sequence[RowLoss], tuned: Sequence[RowLoss], config: Config) -> Estimate:
-    """Perplexity of the tuned model over the base's, paired by row."""
-    nats_base, nats_tuned, tokens = (
-        np.array(values, dtype=float)
-        for values in (
-            [row.nats for row in base],
-            [row.nats for row in tuned],
-            [row.tokens for row in base],
-        )
-    )
-
-    def statistic(w: Array) -> float:
-        total = float(w @ tokens)
-        return float(np.exp((w @ nats_tuned - w @ nats_base) / total)) if total else float("nan")
-
-    return cluster_bootstrap(statistic, len(base), config.evaluate.resamples, config.evaluate.seed)
 
 
 def _nats(losses: Sequence[RowLoss]) -> float:
