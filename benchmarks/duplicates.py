@@ -38,7 +38,7 @@ from molting.signals.text import fold
 
 DATA = Path("../shared/data")
 NEAR = 0.7
-SAMPLE = 2_000
+SAMPLE = 1_000
 
 
 def measure(data: Path, count: int, seed: int) -> dict[str, Any]:
@@ -53,6 +53,7 @@ def measure(data: Path, count: int, seed: int) -> dict[str, Any]:
     begun = time.perf_counter()
     semantic = semantic_pairs(texts, encoder, FLOOR)
     semantic_seconds = time.perf_counter() - begun
+    print(f"found: {near_seconds:.0f} s, {semantic_seconds:.0f} s; checking …", file=sys.stderr)
     return {
         "turns": len(texts),
         "seed": seed,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from molting.signals.english import DIGITS, word_lists
 from molting.signals.text import fold, words
 
 if TYPE_CHECKING:
@@ -27,94 +28,6 @@ _BITS = 18
 _BUCKETS = 1 << _BITS
 _SIZES = (2, 3, 4)
 _BLOCK = 2048
-_NEGATIONS = frozenset(
-    [
-        "no",
-        "not",
-        "never",
-        "none",
-        "nobody",
-        "nothing",
-        "neither",
-        "nor",
-        "nowhere",
-        "without",
-        "cannot",
-        "can't",
-        "cant",
-        "won't",
-        "wont",
-        "don't",
-        "dont",
-        "doesn't",
-        "doesnt",
-        "didn't",
-        "didnt",
-        "isn't",
-        "isnt",
-        "aren't",
-        "arent",
-        "wasn't",
-        "wasnt",
-        "weren't",
-        "werent",
-        "haven't",
-        "havent",
-        "hasn't",
-        "hasnt",
-        "hadn't",
-        "hadnt",
-        "shouldn't",
-        "wouldn't",
-        "couldn't",
-        "mustn't",
-        "needn't",
-        "ain't",
-        "refuse",
-        "refuses",
-        "refused",
-        "deny",
-        "denies",
-        "denied",
-    ]
-)
-_NUMBERS = {
-    word: str(value)
-    for value, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-        ]
-    )
-}
-_OPPOSITES = """
-/
-always/never all/none everyone/nobody everybody/nobody open/close opens/closes
-open/closed opened/closed more/less more/fewer most/least best/worst better/worse
-good/bad love/hate like/dislike like/hate loves/hates buy/sell bought/sold win/lose
-wins/loses won/lost rise/fall rises/falls rose/fell up/down raise/lower raise/cut
-increase/decrease increases/decreases accept/refuse accept/reject accepts/rejects
-allow/ban allowed/banned allow/forbid allowed/forbidden start/stop starts/stops
-begin/end before/after with/without first/last early/late hot/cold warm/cold wet/dry
-big/small large/small high/low long/short old/new young/old fast/slow full/empty
-safe/dangerous easy/hard easy/difficult cheap/expensive clean/dirty true/false
-right/wrong correct/wrong guilty/innocent alive/dead happy/sad success/failure
-success/disaster remember/forget remembered/forgot on/off inside/outside same/different
-possible/impossible agree/disagree healthy/ill push/pull give/take gave/took
-boiling/freezing summer/winter morning/evening day/night useful/useless free/closed
-awake/asleep join/leave arrive/leave create/cut quiet/noisy strong/weak
-"""
 
 
 @functools.cache
@@ -153,6 +66,7 @@ class Wording:
         from scipy.sparse import csr_array
 
         known = _background()
+        lists = word_lists()
         folded = [fold(text) for text in texts]
         documents = len(texts) + known.documents
         letters = _letter_counts(folded)
@@ -174,11 +88,12 @@ class Wording:
         self._total = self._words.sum(1)
         self._numbers = _indicator([_numbers(w) for w in spoken], {})
         self._many = self._numbers.sum(1)
-        self._negated = np.array([any(w in _NEGATIONS for w in text) for text in spoken], bool)
-        opposites = [tuple(pair.split("/")) for pair in _OPPOSITES.split()]
+        self._negated = np.array(
+            [any(w in lists.written_negations for w in text) for text in spoken], bool
+        )
         ends = [
             (vocabulary[a], vocabulary[b])
-            for a, b in opposites
+            for a, b in lists.written_opposites
             if a in vocabulary and b in vocabulary
         ]
         ends += [(b, a) for a, b in ends]
@@ -298,5 +213,5 @@ def _rarity(seen: Any, documents: int) -> Any:
 
 
 def _numbers(said: Sequence[str]) -> list[str]:
-    found = [_NUMBERS.get(word, word) for word in said]
+    found = [DIGITS.get(word, word) for word in said]
     return [word for word in found if word[0].isdigit()]
