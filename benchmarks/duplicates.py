@@ -240,9 +240,11 @@ def million(data: Path, count: int, seed: int) -> dict[str, Any]:
     found = find_duplicates(texts, NEAR)
     near_seconds = time.perf_counter() - begun
     after_near = _peak()
+    print(f"near: {near_seconds:.0f} s, peak {after_near:.1f} GiB", file=sys.stderr)
     begun = time.perf_counter()
     semantic = semantic_pairs(texts, encoder, FLOOR)
     semantic_seconds = time.perf_counter() - begun
+    print(f"semantic: {semantic_seconds:.0f} s, peak {_peak():.1f} GiB", file=sys.stderr)
     begun = time.perf_counter()
     grouped = found.joined("semantic", semantic, THRESHOLD).groups()
     group_seconds = time.perf_counter() - begun
