@@ -96,7 +96,9 @@ def encoder_for(name: str, folder: Path | None, progress: Progress) -> Encoder:
     from molting.memory.embeddings import Remembered
     from molting.memory.store import Memory
 
-    return Remembered(load_encoder(name, base, progress), Memory(project.memory))
+    return Remembered(
+        load_encoder(name, base, progress), Memory(project.memory, project.config.memory.budget_gib)
+    )
 
 
 def _trainee(config: Config, progress: Progress) -> LoadedModel:
