@@ -7,6 +7,7 @@ machine whose speed changes from minute to minute.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -94,10 +95,8 @@ class Peer:
         return float(self._ask({"evaluate": True})["held_out"])
 
     def end(self) -> None:
-        if self.process.poll() is None and self.process.stdin:
-            self.process.stdin.write('{"end": true}\n')
-            self.process.stdin.close()
-        self.process.wait(timeout=60)
+        with contextlib.suppress(BrokenPipeError):
+            self.process.communicate('{"end": true}\n', timeout=60)
 
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin
@@ -109,6 +108,7 @@ class Peer:
         assert self.process.stdout
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.name} ended with code {self.process.wait()}; see above")
+            self.process.communicate()
+            raise RuntimeError(f"{self.name} ended with code {self.process.returncode}; see above")
         answer: dict[str, Any] = json.loads(line)
         return answer
