@@ -266,7 +266,7 @@ def test_training_depends_on_the_corpus_the_weights_and_the_training_keys_alone(
 ) -> None:
     def key(corpus: str = "b2:c", weights: str = "b2:w", **sections: Any) -> str:
         root = make_project(tmp_path, **sections)
-        return molt_fingerprint(Corpus(corpus, (), {}), open_project(root).config, weights)
+        return molt_fingerprint(Corpus(corpus, (), {}), open_project(root).config, weights, 48)
 
     same = key()
     assert key(evaluate={"samples": 3}, persona={"description": "another"}) == same

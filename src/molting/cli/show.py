@@ -10,6 +10,8 @@ from rich.table import Table
 
 from molting.cli.console import out, print_json
 from molting.core.project import Molt, Project, open_project
+from molting.report.beside import measures
+from molting.report.gates import summarize_gates
 from molting.report.summary import summarize
 
 _NAMES = {
@@ -95,10 +97,46 @@ def _facts(summary: dict[str, Any]) -> str:
         f"{train['seconds'] / 60:.1f} min, stopped by {train['stopped_by']}",
         f"overlap      {_number(overlap['train_eval_exact'], 0)} exact, "
         f"{_number(overlap['train_eval_near'], 0)} near: evaluation prompts that stand in training",
+        *_beside(summary),
+        *_opinions(summary),
         f"adapter      {summary['paths']['adapter']}",
         f"report       {summary['paths']['report'] or 'not written'}",
     ]
     return "\n".join(lines)
+
+
+def _opinions(summary: dict[str, Any]) -> list[str]:
+    """What a judge and people say, beside the score and never in it."""
+    lines = []
+    if judge := summary["judge"]:
+        told = (
+            f"prefers the tune to the base {_interval(judge['headline'], 'value', 2)}"
+            if judge["headline"]
+            else "failed its test, so what it says is not shown"
+        )
+        lines.append(f"judge        {judge['judge']['model']}: {told}")
+    if people := summary["people"]:
+        told = ", ".join(
+            f"to the {rival} {_interval(won, 'value', 2)}"
+            for rival, won in people["wins_over"].items()
+            if won["value"] is not None
+        )
+        lines.append(f"people       prefer the tune {told or 'not measured'}")
+    return lines
+
+
+def _beside(summary: dict[str, Any]) -> list[str]:
+    """Gates and other measures, a line each kind; nothing for what was not measured."""
+    marks = {True: "kept", False: "LOST", None: "undecided"}
+    gates = [
+        f"{gate.label} {gate.shown} ({marks[gate.passed]}, n={gate.n})"
+        for gate in summarize_gates(summary)
+    ]
+    lines = [f"{'' if i else 'gates':<12} {told}" for i, told in enumerate(gates)]
+    return lines + [
+        f"{'' if i else 'beside':<12} {what} {value} (n={n})"
+        for i, (what, value, n, _) in enumerate(measures(summary))
+    ]
 
 
 def _number(value: Any, digits: int) -> str:

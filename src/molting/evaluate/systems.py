@@ -12,13 +12,18 @@ from molting.core.conversation import Turn
 from molting.core.errors import InputError
 from molting.core.progress import Progress
 from molting.memory.replies import remembered_replies
-from molting.memory.store import Memory
+from molting.memory.scored import remembered_scores
+from molting.memory.store import Memory, key_of
 from molting.models.allocator import release_memory
 from molting.models.base import LoadedModel
+from molting.models.branches import branch_losses
 from molting.models.engine import Engine, supported
 from molting.models.generate import Generated, Sampling
+from molting.models.greedy import greedy_rows
 from molting.models.likelihood import RowLoss, row_losses
+from molting.models.mean_states import mean_states
 from molting.models.render import Rendered, Renderer
+from molting.signals.stats import Array
 
 SYSTEMS = ("base", "prompted", "tuned", "tuned_prompted")
 
@@ -51,13 +56,19 @@ class Speaker:
         sampling: Sampling,
         sample: int,
         task: str,
+        prefills: Sequence[str] | None = None,
     ) -> list[Generated]:
-        """One reply to each context, in order; remembered ones are not generated again."""
+        """One reply to each context, in order; remembered ones are not generated again.
+
+        `prefills[i]` is put into the mouth of reply i, and is no part of what comes back.
+        """
         prompted = self.persona_prompt if system.endswith("prompted") else None
         limit = self.base.context_tokens - sampling.max_new_tokens
         prompts = []
-        for turns in contexts:
+        for i, turns in enumerate(contexts):
             ids = self.renderer.prompt(turns, prompted)
+            if prefills is not None:
+                ids += tuple(self.base.tokenizer.encode(prefills[i], add_special_tokens=False))
             if len(ids) > limit:
                 raise InputError(
                     f"a prompt of {len(ids)} tokens leaves no room for a reply in the model's "
@@ -77,7 +88,7 @@ class Speaker:
                 self.adapter if tuned else "",
                 prompts,
                 sampling,
-                [f"{sample}:{i}" for i in range(len(prompts))],
+                [f"{sample}:{_name(turns)}" for turns in contexts],
                 self.stop_ids,
                 report,
                 lambda: self._engine(tuned),
@@ -101,15 +112,54 @@ class Speaker:
             with self.model.disable_adapter():
                 yield
 
-    def losses(self, tuned: bool, rows: Sequence[Rendered]) -> list[RowLoss]:
-        """Loss of each row's trained tokens, with the adapter on or off."""
+    def losses(
+        self, tuned: bool, rows: Sequence[Rendered], task: str | None = None
+    ) -> list[RowLoss]:
+        """Loss of each row's trained tokens, with the adapter on or off; remembered."""
+
+        def compute(missing: list[Rendered]) -> list[RowLoss]:
+            engine = self._engine(tuned)
+            if engine is not None:
+                return branch_losses(engine, missing)
+            with self._switched(tuned):
+                return row_losses(self.model, missing, self.base.tokenizer.pad_token_id or 0)
+
+        def report(done: int, total: int) -> None:
+            if task:
+                self.progress.step(f"{task}: {'tuned' if tuned else 'base'}", done, total)
+
+        kind = (self.base.source.weights, self.adapter if tuned else "", self.base.dtype)
+        return remembered_scores(self.memory, kind, rows, compute, report)
+
+    def greedy(self, tuned: bool, rows: Sequence[Rendered]) -> list[bool]:
+        """For each row, whether greedy decoding would write its trained tokens."""
         with self._switched(tuned):
-            return row_losses(
+            return greedy_rows(
                 self.model,
                 rows,
                 self.base.tokenizer.pad_token_id or 0,
-                engine=self._engine(tuned),
+                self._engine(tuned),
             )
+
+    def middle_states(self, rows: Sequence[Rendered]) -> Array | None:
+        """Mean state of each row's trained tokens at the base's middle layer, (rows, width).
+
+        None where the engine cannot run the model.
+        """
+        engine = self._engine(False)
+        if engine is None:
+            return None
+        pad_id = self.base.tokenizer.pad_token_id or 0
+        return mean_states(engine.below(engine.layers_count // 2), rows, pad_id)
+
+
+def _name(context: Sequence[Turn]) -> str:
+    """The random stream of a reply by what was asked, not by its place in a list.
+
+    So all systems answer a prompt with the same random numbers, and the same prompt in another
+    file has its reply remembered.
+    """
+    return "/".join(key_of(turn.role, turn.text)[:16] for turn in context)
 
 
 class Transcript(msgspec.Struct, frozen=True):

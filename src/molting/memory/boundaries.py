@@ -7,7 +7,7 @@ itself and is a function of its tokens alone, so that the memory changes nothing
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -57,7 +57,11 @@ class Boundaries:
     @property
     def passes(self) -> int:
         """Forward passes of single layers below the boundary so far, each for a part of a row."""
-        return sum(below.passes.total() for below in self._below.values())
+        return self.passes_of_layers().total()
+
+    def passes_of_layers(self) -> Counter[int]:
+        """The same by the layer's number."""
+        return sum((below.passes for below in self._below.values()), Counter())
 
     def told(self) -> dict[str, int]:
         """What happened below the boundary, for the molt's manifest."""

@@ -63,6 +63,9 @@ class Shards:
 
     def view(self, name: str, offset: int, length: int) -> memoryview | None:
         """The bytes at a place, read-only; None when the file has no such place."""
+        if length == 0:
+            # An empty file cannot be mapped.
+            return memoryview(b"")
         try:
             held = self._maps.get(name)
             # A file that was cut is seen before its pages are touched, which would end the process.

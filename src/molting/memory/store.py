@@ -86,11 +86,11 @@ class Memory:
 
     def get_bytes(self, keys: Iterable[str]) -> dict[str, bytes]:
         """As `get`, for what `put_bytes` has put."""
-        return self._get(list(keys), self._whole_values)
+        return self._get(list(keys), self.whole_values)
 
     def get_blocks(self, keys: Iterable[str]) -> dict[str, memoryview]:
         """As `get_bytes`, for what `put_blocks` has put: read-only views of memory maps."""
-        return self._get(list(keys), self._whole_blocks)
+        return self._get(list(keys), self.whole_blocks)
 
     def _get(self, keys: list[str], find: Any) -> dict[str, Any]:
         try:
@@ -111,7 +111,8 @@ class Memory:
             some = keys[start : start + _AT_ONCE]
             yield from self._db.execute(f"{query} WHERE key IN ({','.join('?' * len(some))})", some)
 
-    def _whole_values(self, keys: list[str]) -> dict[str, bytes]:
+    def whole_values(self, keys: list[str]) -> dict[str, bytes]:
+        """Values that match their checksum; the others are dropped."""
         found: dict[str, bytes] = {}
         damaged: list[tuple[str]] = []
         for key, value, check in self._select("SELECT key, value, check_sum FROM entries", keys):
@@ -124,7 +125,8 @@ class Memory:
                 self._db.executemany("DELETE FROM entries WHERE key = ?", damaged)
         return found
 
-    def _whole_blocks(self, keys: list[str]) -> dict[str, memoryview]:
+    def whole_blocks(self, keys: list[str]) -> dict[str, memoryview]:
+        """As `whole_values`, of blocks."""
         found, damaged = self._read_blocks(keys)
         if damaged:
             # Another process may have moved them just now: once more, while nobody can.
@@ -200,13 +202,13 @@ class Memory:
                 insert()
             self._added += added
             if self._added > self.budget // 16:
-                self._note_use()
+                self.note_use()
                 upkeep.make_room(self._db, self.shards, self.budget)
                 self._added = 0
         except sqlite3.OperationalError as error:
             raise StorageError(f"{self.path}: {error}; free space and run again") from None
 
-    def _note_use(self) -> None:
+    def note_use(self) -> None:
         """Write down what was used and how often something was found. Losing that harms nothing."""
         used, asked = list(self._used.items()), dict(self._asked)
         self._used.clear()
@@ -214,8 +216,39 @@ class Memory:
         with contextlib.suppress(sqlite3.DatabaseError):
             upkeep.note_use(self._db, used, asked)
 
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query finds; nothing when the database turns out to be damaged."""
+        try:
+            return self._db.execute(query).fetchall()
+        except sqlite3.OperationalError as error:
+            raise StorageError(f"{self.path}: {error}") from None
+        except sqlite3.DatabaseError:
+            self._replace()
+            return []
+
+    def check_index(self) -> bool:
+        """Whether the database is whole; one that is not is replaced by an empty one."""
+        found = self.rows("PRAGMA quick_check(1)")
+        if found and found != [("ok",)]:
+            self._replace()
+        return found == [("ok",)]
+
+    def clear(self) -> None:
+        """Remove everything."""
+        try:
+            with self._db:
+                self._db.execute("BEGIN IMMEDIATE")
+                for table in ("entries", "blocks", "asked"):
+                    self._db.execute(f"DELETE FROM {table}")
+                # Before others may append: entries that a kill leaves behind are only misses.
+                self.shards.drop(self.shards.sizes())
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.DatabaseError as error:
+            raise StorageError(f"{self.path}: {error}") from None
+
     def close(self) -> None:
-        self._note_use()
+        self.note_use()
         self._db.close()
         self.shards.close()
 

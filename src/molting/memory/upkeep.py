@@ -33,6 +33,8 @@ the files stay within the budget."""
 def prepare(db: sqlite3.Connection) -> None:
     """Make the tables, or bring those of an earlier version up to date."""
     db.execute("PRAGMA journal_mode=WAL")
+    # A power cut may take the last commits, which can be computed again; never the database.
+    db.execute("PRAGMA synchronous=NORMAL")
     db.executescript(_SCHEMA)
     if "used" not in {row[1] for row in db.execute("PRAGMA table_info(entries)")}:
         db.execute("ALTER TABLE entries ADD COLUMN used REAL NOT NULL DEFAULT 0")
@@ -47,7 +49,8 @@ def note_use(
     with db:
         for table in ("entries", "blocks"):
             db.executemany(
-                f"UPDATE {table} SET used = ? WHERE key = ?", [(at, key) for key, at in used]
+                f"UPDATE {table} SET used = max(used, ?) WHERE key = ?",
+                [(at, key) for key, at in used],
             )
         db.executemany(
             "INSERT INTO asked VALUES (?, ?, ?) ON CONFLICT (kind) DO UPDATE "

@@ -10,6 +10,7 @@ heads, G query heads a key head, K head width, D width.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -98,6 +99,13 @@ class Engine:
             ]
             self._head = fuse(inner.get_output_embeddings())
 
+    def below(self, layers: int) -> Engine:
+        """The same weights, ending after the first `layers` layers; states still go through the
+        final norm."""
+        part = copy.copy(self)
+        part.layers, part.layers_count = self.layers[:layers], layers
+        return part
+
     def new_cache(self, rows: int, tokens: int) -> KeyValues:
         """Room for `rows` rows of `tokens` tokens, not initialised."""
         import torch
@@ -133,10 +141,6 @@ class Engine:
         rows, width = tokens_BT.shape
         shared = 0 if prefix is None else prefix.keys.shape[3]
         position_T = torch.arange(shared, shared + width, device=self.device)
-        future_TT = torch.full((width, width), float("-inf"), device=self.device).triu(1)
-        # Queries of a group stand one behind the other: (G, T) flattened.
-        groups = self.heads // self.key_heads
-        mask = future_TT.to(self.dtype).repeat(groups, 1)[None, None]
 
         def store(layer: int, key_BHTK: Any, value_BHTK: Any) -> tuple[Any, Any]:
             if cache is not None:
@@ -145,7 +149,53 @@ class Engine:
             return key_BHTK, value_BHTK
 
         with torch.inference_mode():
+            mask = self._causal(width)
             return self._forward(tokens_BT, position_T[None], mask, store, prefix)
+
+    def states(self, tokens_BT: Any, layers: Sequence[int]) -> list[Any]:
+        """Hidden states (B, T, D) after each of `layers`, as transformers counts them.
+
+        0 is the embeddings; the last layer's states are normed, those of the others are not. What
+        lies above the highest layer asked for is not run. Rows are padded on the right.
+        """
+        import torch
+
+        width = tokens_BT.shape[1]
+        position_T = torch.arange(width, device=self.device)
+        found: dict[int, Any] = {}
+        highest = max(layers)
+
+        def watch(done: int, state_BTD: Any) -> bool:
+            if done in layers:
+                found[done] = state_BTD
+            return done < highest
+
+        with torch.inference_mode():
+            mask = self._causal(width)
+            last = self._forward(
+                tokens_BT, position_T[None], mask, lambda _, k, v: (k, v), None, watch
+            )
+        return [last if layer == self.layers_count else found[layer] for layer in layers]
+
+    def read_masked(
+        self, tokens_BT: Any, position_BT: Any, unseen_BTT: Any, prefix: KeyValues | None
+    ) -> Any:
+        """Hidden states (B, T, D) of tokens at given positions behind the prefix.
+
+        `unseen_BTT[b, i, j]`: token i must not look at token j; at itself it always must.
+        """
+        import torch
+
+        shared = 0 if prefix is None else prefix.keys.shape[3]
+        mask = torch.zeros(unseen_BTT.shape, dtype=self.dtype, device=self.device)
+        mask = mask.masked_fill_(unseen_BTT, float("-inf"))
+        mask = mask.repeat(1, self.heads // self.key_heads, 1)[:, None]
+
+        def store(_: int, key_BHTK: Any, value_BHTK: Any) -> tuple[Any, Any]:
+            return key_BHTK, value_BHTK
+
+        with torch.inference_mode():
+            return self._forward(tokens_BT, position_BT + shared, mask, store, prefix)
 
     def step(self, token_B: Any, length_B: Any, cache: KeyValues, prefix: KeyValues | None) -> Any:
         """Hidden states (B, D) of one more token a row, which goes to place `length` of its cache."""
@@ -176,6 +226,15 @@ class Engine:
         with torch.inference_mode():
             return self._head(hidden_ND)
 
+    def _causal(self, width: int) -> Any:
+        """The mask of `width` new tokens (1, 1, G·T, T), in which no token looks ahead."""
+        import torch
+
+        future_TT = torch.full((width, width), float("-inf"), device=self.device).triu(1)
+        # Queries of a group stand one behind the other: (G, T) flattened.
+        groups = self.heads // self.key_heads
+        return future_TT.to(self.dtype).repeat(groups, 1)[None, None]
+
     def _forward(
         self,
         tokens_BT: Any,
@@ -183,7 +242,9 @@ class Engine:
         mask: Any,
         store: Callable[[int, Any, Any], tuple[Any, Any]],
         prefix: KeyValues | None,
+        watch: Callable[[int, Any], bool] = lambda done, state_BTD: True,
     ) -> Any:
+        """`watch` sees the state after every layer, and says whether to go on."""
         from torch.nn.functional import embedding, silu
 
         rows, width = tokens_BT.shape
@@ -199,6 +260,8 @@ class Engine:
         sin[..., :half].neg_()
         turned = heads + key_heads
         for number, layer in enumerate(self.layers):
+            if not watch(number, state_BTD):
+                return state_BTD
             normal = _rms_norm(state_BTD, layer.attention_norm, eps)
             mixed = layer.qkv(normal).view(rows, width, turned + key_heads, head)
             turning = mixed[:, :, :turned]
@@ -268,7 +331,9 @@ def inner_model(model: Any) -> Any:
 
 
 def _mergeable(module: Any) -> bool:
-    """Plain layers, and LoRA layers whose update is a product of two matrices."""
+    """Plain layers, and LoRA layers whose update is a product of two matrices; none in 4 bits."""
+    if hasattr(getattr(module, "weight", None), "quant_state"):
+        return False
     if not hasattr(module, "lora_A"):
         return True
     return hasattr(module, "get_delta_weight") and not any(getattr(module, "use_dora", {}).values())

@@ -22,6 +22,7 @@ from molting.core.config import Config
 from molting.core.conversation import Turn, content_id
 from molting.core.corpus import Corpus, Row, load_corpus
 from molting.core.project import Molt, Project, shown_model
+from molting.report.beside import render_beside
 from molting.report.summary import summarize
 
 SYSTEMS = {
@@ -74,6 +75,7 @@ def collect(project: Project, molt: Molt) -> dict[str, Any]:
 def render(data: Mapping[str, Any]) -> str:
     """The page. `data` is what `collect` gives."""
     import jinja2
+    from markupsafe import Markup
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -94,6 +96,7 @@ def render(data: Mapping[str, Any]) -> str:
         own_text=OWN_TEXT,
         options={item["key"]: item["value"] for item in evaluate["values"]},
         plots=_plots(data),
+        beside=Markup(render_beside(data["summary"])),
     )
     return page.lstrip()
 

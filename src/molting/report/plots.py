@@ -130,6 +130,39 @@ def perplexity_curve(history: Sequence[Mapping[str, Any]], best: int | None, nam
     return _svg(figure, name)
 
 
+class Profile(NamedTuple):
+    """One system's line in the profile plot: a value for each scale, None where not measured."""
+
+    label: str
+    estimates: Sequence[Interval | None]
+    colour: str
+
+
+def profile(scales: Sequence[str], lines: Sequence[Profile], name: str) -> str:
+    """Answers of 1 to 5 on each scale, with intervals over items; the middle is dotted."""
+    figure = _figure(560, 270)
+    plot = figure.add_axes((0.07, 0.13, 0.91, 0.74))
+    _frame(plot)
+    plot.axhline(3, color=_COLOURS["soft"], lw=1, ls=(0, (1, 3)), zorder=0)
+    for k, line in enumerate(lines):
+        # Side by side, or intervals would hide each other.
+        at = [i + 0.09 * (k - (len(lines) - 1) / 2) for i in range(len(scales))]
+        known = [(x, e) for x, e in zip(at, line.estimates, strict=True) if e and e["value"]]
+        colour = _COLOURS[line.colour]
+        for x, estimate in known:
+            if estimate["low"] is not None:
+                plot.plot([x, x], [estimate["low"], estimate["high"]], color=colour, lw=1.6)
+        plot.plot([x for x, _ in known], [e["value"] for _, e in known], "-o", color=colour, lw=1.2,
+                  ms=5, label=line.label)  # fmt: skip
+    plot.set_ylim(1, 5)
+    plot.set_yticks(range(1, 6))
+    plot.set_xlim(-0.5, len(scales) - 0.5)
+    plot.set_xticks(range(len(scales)), scales)
+    plot.legend(frameon=False, fontsize=11.5, labelcolor=_COLOURS["ink"], ncols=len(lines),
+                loc="lower left", bbox_to_anchor=(0, 1), handlelength=1.6)  # fmt: skip
+    return _svg(figure, name)
+
+
 def _interval(
     plot: Any, estimate: Interval | None, y: float, colour: str, marker: str, filled: bool
 ) -> None:

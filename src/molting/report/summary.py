@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from molting.core.artifacts import read_json
+from molting.core.artifacts import file_hash, read_json
 from molting.core.corpus import load_corpus
 from molting.core.project import Molt, Project, shown_model
+from molting.report.gates import weigh
 
+BESIDE = (
+    "likelihood_gain",
+    "forced_choice",
+    "robustness",
+    "projection",
+    "copying",
+    "diversity",
+)
+"""Keys of the evaluation that stand beside the score."""
 _SYSTEMS = ("base", "prompted", "tuned", "tuned_prompted")
 
 
@@ -19,7 +30,7 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
     result: dict[str, Any] = read_json(path)["result"] if path.exists() else {}
     corpus = load_corpus(project.corpora / molt.corpus.replace(":", "-"))
     personality = result.get("personality", {})
-    report = folder / "report.html"
+    report, asked = folder / "report.html", folder / "questionnaire.json"
     nothing: dict[str, Any] = {}
     return {
         "molt": molt.number,
@@ -28,7 +39,7 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
         "base_revision": manifest.get("base", nothing).get("revision"),
         "method": manifest.get("method"),
         "dtype": manifest.get("dtype"),
-        "verdict": verdict(result, project.config.persona.name),
+        "verdict": weigh(verdict(result, project.config.persona.name), result),
         "corpus": corpus.summary(),
         "train": {k: v for k, v in manifest.get("train", nothing).items() if k != "history"}
         or None,
@@ -39,8 +50,12 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
         or {"detector_auc": None, "measurable": None}
         | {key: None for system in _SYSTEMS for key in (system, f"{system}_body")},
         "retention": result.get("retention", {}),
+        **{key: result.get(key) for key in BESIDE},
+        "questionnaire": read_json(asked)["result"] if asked.exists() else None,
         "overlap": result.get("overlap") or {"train_eval_exact": None, "train_eval_near": None},
         "prompts": result.get("prompts"),
+        "judge": _aside(folder, "judge.json"),
+        "people": _aside(folder, "people.json"),
         "paths": {
             "adapter": project.shown(folder / "adapter"),
             "report": project.shown(report) if report.exists() else None,
@@ -49,6 +64,16 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
             else None,
         },
     }
+
+
+def _aside(folder: Path, name: str) -> dict[str, Any] | None:
+    """What a judge or people said of the transcripts as they are; None when they said nothing."""
+    transcripts, path = folder / "transcripts.jsonl", folder / name
+    if not path.exists() or not transcripts.exists():
+        return None
+    found: dict[str, Any] = read_json(path)
+    # Said of replies that are not the molt's any more.
+    return found if found.get("transcripts") == file_hash(transcripts) else None
 
 
 def verdict(result: dict[str, Any], name: str) -> dict[str, Any] | None:

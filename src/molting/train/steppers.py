@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from molting.memory.boundaries import Boundaries
@@ -10,6 +10,9 @@ from molting.models.likelihood import RowLoss, by_length, collate, row_losses, t
 from molting.models.packed import shared_prefix
 from molting.models.render import Rendered
 from molting.models.tuner import Tuner, tunable
+
+Weigh = Callable[[Any, Any], Any]
+"""From the nats of each trained token and the row it belongs to, both (N,), to weights (N,)."""
 
 
 class Stepper(Protocol):
@@ -23,6 +26,9 @@ class Stepper(Protocol):
 
     def gradients(self, rows: Sequence[Rendered], count: int) -> tuple[float, dict[str, Any]]:
         """Sum of the rows' losses in nats, and the gradients (float32) of that sum / `count`."""
+
+    def weighted(self, rows: Sequence[Rendered], weigh: Weigh) -> dict[str, Any]:
+        """The gradients (float32) of Σ weight · nats; `weigh` gives a weight for each token."""
 
     def losses(self, rows: Sequence[Rendered]) -> list[RowLoss]:
         """Loss of each row, without gradients."""
@@ -54,6 +60,12 @@ class TunerStepper:
         losses = self.tuner.losses(rows, gradients=True)
         self.tuner.back(losses, torch.full_like(losses.nats_N, 1 / count), grads)
         return float(losses.nats_N.sum()), grads
+
+    def weighted(self, rows: Sequence[Rendered], weigh: Weigh) -> dict[str, Any]:
+        grads: dict[str, Any] = {}
+        losses = self.tuner.losses(rows, gradients=True)
+        self.tuner.back(losses, weigh(losses.nats_N, losses.row_N), grads)
+        return grads
 
     def losses(self, rows: Sequence[Rendered]) -> list[RowLoss]:
         found = [RowLoss(0.0, 0)] * len(rows)
@@ -91,12 +103,22 @@ class PeftStepper:
         self.model.train()
         losses_N = token_losses(self.model, collate(rows, self.pad_id, self.device))
         (losses_N.sum() / count).backward()
+        return float(losses_N.detach().sum()), self._taken()
+
+    def weighted(self, rows: Sequence[Rendered], weigh: Weigh) -> dict[str, Any]:
+        self.model.train()
+        batch = collate(rows, self.pad_id, self.device)
+        losses_N = token_losses(self.model, batch)
+        (losses_N * weigh(losses_N.detach(), batch.row_N)).sum().backward()
+        return self._taken()
+
+    def _taken(self) -> dict[str, Any]:
         grads = {}
         for name, parameter in self.parameters.items():
             if parameter.grad is not None:
                 grads[name] = parameter.grad.float()
             parameter.grad = None
-        return float(losses_N.detach().sum()), grads
+        return grads
 
     def losses(self, rows: Sequence[Rendered]) -> list[RowLoss]:
         return row_losses(self.model, rows, self.pad_id)

@@ -1,0 +1,127 @@
+"""The gates beside the score, read from an evaluation: what was lost, and what it does to a verdict.
+
+A gate's change is in the direction where more is better: points of accuracy, or the share by which
+perplexity fell, copying fell, or variety grew. `passed` is as in evaluate/paired.py: None is
+undecided, which neither clears a tune nor flags it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+_NAMES = {
+    "neutral_perplexity": "neutral assistant text",
+    "grammar": "grammar",
+    "everyday": "everyday questions",
+    "copying": "copying of training rows",
+    "diversity": "variety of words",
+}
+_EARNED = ("yes", "partly")
+"""Verdicts that claim a voice; a price is weighed against them."""
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """One gate, as tables show it."""
+
+    name: str
+    label: str
+    shown: str
+    """Base → tuned (for copying and variety: the persona's own text → tuned)."""
+    change: dict[str, float | None]
+    """value, low, high; more is better."""
+    margin: float
+    """How far the change may fall below 0."""
+    n: int
+    passed: bool | None
+
+
+def summarize_gates(result: Mapping[str, Any]) -> list[Gate]:
+    """Every gate that the evaluation has, in its order."""
+    found = [
+        _retained(name, entry)
+        for name, entry in (result.get("retention") or {}).items()
+        if "margin" in entry
+    ]
+    copying, diversity = result.get("copying"), result.get("diversity")
+    if copying:
+        found.append(
+            Gate(
+                "copying",
+                _NAMES["copying"],
+                f"{_percent(copying['held_out_text'])} → {_percent(copying['tuned'])}",
+                _turned(copying["excess"], lambda value: -value),
+                copying["margin"],
+                copying["n"],
+                copying["passed"],
+            )
+        )
+    if diversity:
+        values = diversity["distinct_2"]
+        found.append(
+            Gate(
+                "diversity",
+                _NAMES["diversity"],
+                f"{_number(values.get('held_out_text'))} → {_number(values.get('tuned'))}",
+                _turned(diversity["tuned_over_own"], lambda value: value - 1),
+                diversity["margin"],
+                diversity["n"],
+                diversity["passed"],
+            )
+        )
+    return found
+
+
+def lost(result: Mapping[str, Any]) -> list[str]:
+    """Labels of the gates that failed."""
+    return [gate.label for gate in summarize_gates(result) if gate.passed is False]
+
+
+def weigh(verdict: dict[str, Any] | None, result: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The verdict with what was lost beside it: `lost`, and `at_a_cost` where a voice was claimed."""
+    if verdict is None:
+        return None
+    gates = [gate for gate in summarize_gates(result) if gate.passed is False]
+    weighed = verdict | {"lost": [gate.name for gate in gates]}
+    if not gates:
+        return weighed
+    told = "; ".join(f"{gate.label} {gate.shown}" for gate in gates)
+    weighed["sentence"] += f" It has cost more than the margin allows: {told}."
+    if verdict["code"] in _EARNED:
+        weighed["code"] = "at_a_cost"
+    return weighed
+
+
+def _retained(name: str, entry: Mapping[str, Any]) -> Gate:
+    base, accuracy = entry["base"], entry["measure"] == "accuracy"
+    values = {key: entry[key] for key in ("low", "high")} | {"value": entry["tuned"]}
+    if accuracy:
+        change = _turned(values, lambda value: value - base)
+        shown = f"{_percent(base)} → {_percent(entry['tuned'])}"
+    else:
+        change = _turned(values, lambda value: 1 - value / base)
+        shown = f"perplexity {_number(base)} → {_number(entry['tuned'])}"
+    label = _NAMES.get(name, name.replace("_", " "))
+    return Gate(name, label, shown, change, entry["margin"], entry["n"], entry["passed"])
+
+
+def _turned(values: Mapping[str, Any], turn: Any) -> dict[str, float | None]:
+    """An estimate through a monotone function; where it falls, low and high change places."""
+    turned = {
+        key: None if values[key] is None else float(turn(values[key]))
+        for key in ("value", "low", "high")
+    }
+    low, high = turned["low"], turned["high"]
+    if low is not None and high is not None:
+        turned["low"], turned["high"] = min(low, high), max(low, high)
+    return turned
+
+
+def _percent(value: float | None) -> str:
+    return "not measured" if value is None else f"{100 * value:.0f} %"
+
+
+def _number(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.2f}"
