@@ -23,7 +23,13 @@ from molting.models.fake import fake_tokenizer
 
 
 def answer(seconds: float, tokens: int, *losses: float) -> dict[str, Any]:
-    return {"seconds": seconds, "tokens": tokens, "losses": list(losses)}
+    """One processor is busy half the time."""
+    return {
+        "seconds": seconds,
+        "processor_seconds": seconds / 2,
+        "tokens": tokens,
+        "losses": list(losses),
+    }
 
 
 def test_a_ratio_is_the_median_of_the_rounds_own() -> None:
