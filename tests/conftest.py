@@ -64,19 +64,20 @@ def example() -> Path:
 def molting(monkeypatch: pytest.MonkeyPatch) -> Molting:
     """`molting ARGUMENTS` as `main` runs it, in this process."""
 
-    def call(*arguments: object, stdin: str = "") -> Done:
+    def call(*arguments: object, stdin: str | bytes = "") -> Done:
         return _main(monkeypatch, [str(a) for a in arguments], stdin)
 
     return call
 
 
-def _main(monkeypatch: pytest.MonkeyPatch, arguments: list[str], stdin: str = "") -> Done:
+def _main(monkeypatch: pytest.MonkeyPatch, arguments: list[str], stdin: str | bytes = "") -> Done:
     from molting.cli.main import main
 
     out, err = io.StringIO(), io.StringIO()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "argv", ["molting", *arguments])
-        patch.setattr(sys, "stdin", io.StringIO(stdin))
+        raw = stdin.encode() if isinstance(stdin, str) else stdin
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw), encoding="utf-8"))
         with (
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),

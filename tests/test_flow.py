@@ -74,7 +74,7 @@ def test_the_numbers_of_a_run_are_consistent(finished: Any) -> None:
     assert corpus["rows_in"] == 50
     assert corpus["kept"] + sum(corpus["rejected"].values()) == corpus["rows_in"]
     assert sum(corpus["splits"].values()) == corpus["kept"]
-    assert corpus["duplicates"]["semantic"] is None, "never looked for, so unknown"
+    assert corpus["duplicates"]["semantic"] == 0, "looked for, none there"
     assert train["epochs_run"] == 2
     assert 0 < train["trainable_parameters"] < train["total_parameters"]
     assert train["tokens"] > 0
@@ -266,7 +266,7 @@ def test_training_depends_on_the_corpus_the_weights_and_the_training_keys_alone(
 ) -> None:
     def key(corpus: str = "b2:c", weights: str = "b2:w", **sections: Any) -> str:
         root = make_project(tmp_path, **sections)
-        return molt_fingerprint(Corpus(corpus, (), {}), open_project(root).config, weights)
+        return molt_fingerprint(Corpus(corpus, (), {}), open_project(root).config, weights, 48)
 
     same = key()
     assert key(evaluate={"samples": 3}, persona={"description": "another"}) == same

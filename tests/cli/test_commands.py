@@ -29,37 +29,6 @@ def test_show_prints_scores_with_intervals_and_what_was_not_measured(
     assert "nan" not in told.casefold().split()
 
 
-def test_duplicates_lists_groups_with_every_pair(tmp_path: Path, molting: Any) -> None:
-    said = [
-        "The tide waits for nobody, shoreling, least of all for a crab with a sore claw.",
-        "The tide waits for nobody, shoreling, least of all for a crab with a sore claw!",
-        "Broth is hot, kelp is fresh, and the gull has gone to bother somebody else.",
-        "THE TIDE waits for nobody, shoreling, least of all for a crab with a sore claw.",
-    ]
-    path = tmp_path / "chats.jsonl"
-    path.write_text(
-        "".join(json.dumps({"prompt": f"p{i}", "response": s}) + "\n" for i, s in enumerate(said))
-    )
-    found = molting("duplicates", path, "--json").json
-    assert (found["rows"], found["threshold"], found["pairs"]) == (4, 0.7, {"exact": 1, "near": 2})
-    (group,) = found["groups"]
-    assert group["rows"] == [f"{path}:{i}" for i in (1, 2, 4)]
-    for pair in group["pairs"]:
-        assert (
-            pair["similarity"] == 1.0 if pair["kind"] == "exact" else 0.7 <= pair["similarity"] < 1
-        )
-    strict = molting("duplicates", path, "--threshold", "1.0", "--json").json
-    assert strict["pairs"] == {"exact": 1, "near": 0}
-    plain = molting("duplicates", path)
-    assert "group 1: 3 rows" in plain.out
-    assert "semantic duplicates: not measured" in " ".join(plain.out.split())
-
-
-def test_duplicates_of_a_project_are_those_of_its_files(finished: Any, molting: Any) -> None:
-    found = molting("duplicates", finished.root, "--json").json
-    assert found["rows"] == 40
-
-
 def test_curate_says_for_every_row_why_it_stayed_or_went(finished: Any, molting: Any) -> None:
     found = molting("curate", finished.root, "--json").json
     rows = found["rows"]

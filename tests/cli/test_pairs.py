@@ -88,6 +88,8 @@ def test_a_missing_file_and_an_unknown_encoder_are_one_line(
     assert (done.code, "did you mean 'minilm'" in done.line) == (2, True)
     done = molting("duplicates", "--encoder", "fake")
     assert (done.code, "--pairs" in done.line) == (2, True)
+    done = molting("duplicates", "--pairs", pairs("a\tb\n"), "--semantic-threshold", "0.9")
+    assert (done.code, "goes with --semantic" in done.line) == (2, True)
 
 
 def test_in_a_project_the_trainee_encodes_and_is_remembered(

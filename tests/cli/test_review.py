@@ -55,6 +55,15 @@ def test_the_queue_as_json_says_why_each_row_is_in_it(project: Path, molting: An
     assert short["rows"] == 5
 
 
+def test_bytes_that_are_no_text_end_the_session_in_one_line(project: Path, molting: Any) -> None:
+    done = molting("review", project, stdin=b"k\nr caf\xe9\nk\n")
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith(
+        "molting: standard input, line 2: byte 6 is not UTF-8"
+    )
+    assert len(done.out.splitlines()) == 1, "the first decision is on the disk, no other"
+
+
 def test_over_a_pipe_every_decision_is_acknowledged_and_there(project: Path, molting: Any) -> None:
     said = "k good one\nr\nn too long?\nu\ne\nClack, shoreling. Sit.\n.\ns\n\nk\nq\nk\n"
     done = molting("review", project, "--reviewer", "anna", stdin=said)

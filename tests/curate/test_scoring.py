@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from molting.core.conversation import Conversation, Source, Turn
-from molting.curate.scoring import Score, score_rows
+from molting.curate.scoring import Score, _in_voice, score_rows
 from molting.signals.contrast import neutral_replies
 
 PIRATE = (
@@ -135,3 +135,15 @@ def test_a_reply_under_another_prompt_is_less_relevant() -> None:
     assert wrong.relevance is not None
     assert wrong.relevance < 0.7
     assert score_rows([*rows, row("Why?", "Aye, the hold.", 99)], 0)[-1].relevance is None
+
+
+def test_what_stands_apart_among_the_rows_counts_less_but_is_kept_in_play() -> None:
+    middle = np.linspace(0.85, 0.95, 40)
+    found = _in_voice(np.array([*middle, 0.7, 0.02]))
+    assert (found[:40][middle >= np.median(middle)] == 1).all(), "the loudest are no better"
+    assert found[-2] == 0.3, "enough voice by itself, far behind the others"
+    assert found[-1] < 0.05 + 1e-9, "neutral text"
+
+
+def test_rows_of_one_voice_are_not_told_apart() -> None:
+    assert (_in_voice(np.full(30, 0.9)) == 1).all()

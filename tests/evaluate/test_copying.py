@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,10 +10,14 @@ from molting.core.conversation import Conversation, Source, Turn
 from molting.evaluate.copying import RUN_WORDS, Runs, copying, diversity
 from molting.evaluate.heard import Heard
 from molting.models.generate import Ended, Generated
-from molting.signals.voice import VoiceDetector
+from molting.signals.stats import Array
 
 OPTIONS = Evaluate(resamples=200)
 LINE = "one two three four five six seven eight nine ten eleven twelve"
+
+
+def unheard(prompts: Sequence[str], texts: Sequence[str]) -> Array:
+    raise AssertionError("nothing here asks for the voice")
 
 
 def heard(own: list[str], tuned: list[str], training: list[str]) -> Heard:
@@ -23,7 +29,7 @@ def heard(own: list[str], tuned: list[str], training: list[str]) -> Heard:
 
     said = [Generated(text, Ended.stop, 1) for text in tuned]
     plain = [Generated(f"plain words number {i}", Ended.stop, 1) for i in range(len(tuned))]
-    return Heard(rows(own), {"base": [plain], "tuned": [said]}, VoiceDetector(None), rows(training))
+    return Heard(rows(own), {"base": [plain], "tuned": [said]}, unheard, rows(training))
 
 
 def fresh(count: int, tag: str = "own") -> list[str]:

@@ -7,8 +7,8 @@ import torch
 from molting.core.config import Evaluate
 from molting.evaluate.projection import permutation_p, projections, split_half
 from molting.evaluate.systems import Speaker
+from molting.models.mean_states import mean_states
 from molting.models.render import Rendered
-from molting.models.states import mean_states
 from molting.signals.stats import Array
 
 OPTIONS = Evaluate(resamples=200)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,6 @@ from molting.evaluate.robustness import (
 from molting.evaluate.systems import Speaker
 from molting.models.generate import Ended, Generated, Sampling
 from molting.signals.stats import Array
-from molting.signals.voice import VoiceDetector
 
 OPTIONS = Evaluate(resamples=200)
 CONTEXT = (Turn("system", "Be brief."), Turn("user", "Who are you?"))
@@ -54,9 +55,9 @@ def test_neutral_exchanges_stand_behind_the_system_turn_and_before_the_prompt() 
     assert [turn.role for turn in turns[1:-1]] == ["user", "assistant"] * 4
 
 
-class _Lengths(VoiceDetector):
-    def score(self, texts: list[str], *, body: bool = False) -> Array:  # type: ignore[override]
-        return np.array([min(1.0, len(text) / 100) for text in texts])
+def by_length(prompts: Sequence[str], texts: Sequence[str]) -> Array:
+    assert len(prompts) == len(texts)
+    return np.array([min(1.0, len(text) / 100) for text in texts])
 
 
 def test_every_condition_is_asked_and_prefilled_words_do_not_count(
@@ -67,7 +68,7 @@ def test_every_condition_is_asked_and_prefilled_words_do_not_count(
         for i in range(4)
     ]
     replies = [Generated("x" * 20, Ended.stop, 3) for _ in rows]
-    heard = Heard(rows, {"base": [replies], "tuned": [replies]}, _Lengths(None), rows)
+    heard = Heard(rows, {"base": [replies], "tuned": [replies]}, by_length, rows)
     asked: list[tuple[str, list[str] | None]] = []
     answer = speaker.answer
 

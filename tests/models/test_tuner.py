@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import statistics
 from typing import Any
 
 import pytest
@@ -19,9 +21,9 @@ from molting.models.render import Rendered
 from molting.models.tuner import Tuner, tunable
 
 
-def adapted(model: Any, targets: tuple[str, ...], rank: int = 4) -> Any:
+def adapted(model: Any, targets: tuple[str, ...], rank: int = 4, seed: int = 2) -> Any:
     wrapped = attach_lora(model, Train(rank=rank, targets=targets), "x", 0)
-    torch.manual_seed(2)
+    torch.manual_seed(seed)
     with torch.no_grad():
         for name, parameter in wrapped.named_parameters():
             if "lora_B" in name:
@@ -129,8 +131,16 @@ def test_parts_add_up_to_the_whole() -> None:
 
 
 def test_in_bfloat16_gradients_are_as_near_as_pefts_own() -> None:
+    """One draw of one adapter says nothing: errors of the two differ by a factor of 2 either way,
+    and another processor rounds otherwise. So all adapters, over several draws of weights."""
+    ratios = [errors_in_bfloat16(seed) for seed in range(10)]
+    assert statistics.geometric_mean(ours / pefts for ours, pefts in ratios) < 1.2
+
+
+def errors_in_bfloat16(seed: int) -> tuple[float, float]:
+    """Relative error of the gradients, root mean square over all adapters: the tuner's and PEFT's."""
     rows = [row([(i * k) % 250 for i in range(14 + k)], 6) for k in range(1, 5)]
-    exact = adapted(fake_model().bfloat16().float(), ("all-linear",))
+    exact = adapted(fake_model().bfloat16().float(), ("all-linear",), seed=seed)
     with torch.no_grad():
         for parameter in exact.parameters():
             parameter.copy_(parameter.bfloat16().float())
@@ -145,9 +155,12 @@ def test_in_bfloat16_gradients_are_as_near_as_pefts_own() -> None:
     found: dict[str, torch.Tensor] = {}
     losses = tuner.losses(rows, gradients=True)
     tuner.back(losses, weights, found)
-    worst = max(float((found[n] - g).norm() / g.norm()) for n, g in grads.items())
-    pefts = max(float((rough[n].float() - g).norm() / g.norm()) for n, g in grads.items())
-    assert worst < 1.2 * pefts
+
+    def error(gradients: dict[str, torch.Tensor]) -> float:
+        squares = [float(((gradients[n] - g).norm() / g.norm()) ** 2) for n, g in grads.items()]
+        return math.sqrt(statistics.fmean(squares))
+
+    return error(found), error(rough)
 
 
 def test_losses_alone_keep_nothing_for_the_way_back() -> None:
@@ -171,3 +184,37 @@ def test_losses_alone_keep_nothing_for_the_way_back() -> None:
 )
 def test_what_the_tuner_does_not_know_is_left_to_peft(train: Train, expected: bool) -> None:
     assert tunable(attach_lora(fake_model(), train, "x", 0)) is expected
+
+
+def test_what_stands_behind_the_last_trained_token_is_not_computed() -> None:
+    """Not even a token that the model does not know disturbs it."""
+    short = row(list(range(12)), 5)
+    unknown = 10**6
+    longer = Rendered((*short.ids, unknown, unknown), (*short.trained, False, False), True)
+    model = adapted(fake_model(), ("all-linear",))
+    tuner = Tuner(model)
+    tuner.load(masters_of(model))
+    found = []
+    for rows in ([short, short], [longer, short]):
+        grads: dict[str, torch.Tensor] = {}
+        losses = tuner.losses(rows, gradients=True)
+        tuner.back(losses, torch.ones(len(losses.nats_N)), grads)
+        found.append((losses.nats_N, grads))
+    assert torch.equal(found[0][0], found[1][0])
+    for name, grad in found[0][1].items():
+        assert torch.equal(found[1][1][name], grad), name
+
+
+def test_a_row_with_nothing_to_train_on_changes_nothing() -> None:
+    trained = row(list(range(40)), 20)
+    nothing = row([*range(15), 99, 98], 17)
+    model = adapted(fake_model(), ("all-linear",))
+    tuner = Tuner(model)
+    tuner.load(masters_of(model))
+    alone: dict[str, torch.Tensor] = {}
+    beside: dict[str, torch.Tensor] = {}
+    for rows, grads in (([trained], alone), ([trained, nothing], beside)):
+        losses = tuner.losses(rows, gradients=True)
+        tuner.back(losses, torch.ones(len(losses.nats_N)), grads)
+    for name, grad in alone.items():
+        assert float((beside[name] - grad).norm()) <= 1e-4 * float(grad.norm()), name

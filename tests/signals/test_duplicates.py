@@ -202,12 +202,9 @@ def test_every_pair_tells_its_kind_level_and_similarity() -> None:
 def test_pairs_of_other_kinds_join_the_same_groups() -> None:
     texts = [SENTENCES[0], SENTENCES[1], SENTENCES[4], "Salt and nothing else, at last."]
     found = find_duplicates(texts, 0.7)
-    meaning = [
-        Match(1, 2, 0.92, "semantic"),
-        Match(2, 3, 0.81, "semantic"),
-        Match(0, 3, 0.0, "other"),
-    ]
-    joined = found.joined(meaning)
+    # A pair that is near already is not told twice.
+    meaning = [Pair(0, 1, 0.97), Pair(1, 2, 0.92), Pair(2, 3, 0.81)]
+    joined = found.joined("semantic", meaning, 0.8).joined("other", [Pair(0, 3, 0.0)])
     assert [group.rows for group in found.groups()] == [(0, 1)]
     assert [group.rows for group in joined.groups()] == [(0, 1, 2, 3)]
     strict = joined.at(semantic=0.9, other=0.5)
@@ -215,6 +212,23 @@ def test_pairs_of_other_kinds_join_the_same_groups() -> None:
     assert [(p.left, p.right, p.kind) for p in group.pairs] == [(0, 1, "near"), (1, 2, "semantic")]
     # The near threshold stays what it was.
     assert strict.thresholds["near"] == 0.7
+    assert [(p.left, p.right, p.kind) for p in strict.weaker()] == [
+        (0, 3, "other"),
+        (2, 3, "semantic"),
+    ]
+
+
+def test_pairs_of_other_kinds_go_across_two_sets_through_their_copies() -> None:
+    texts = ["Salt and rope.", "A fair wind.", "salt AND rope.", "A wind that is kind to us."]
+    found = find_duplicates(texts, 0.9, boundary=2)
+    # The first text stands on both sides, the second on the left only.
+    joined = found.joined("semantic", [Pair(0, 1, 0.9), Pair(0, 3, 0.95), Pair(1, 3, 0.9)], 0.8)
+    assert [(p.left, p.right, p.kind) for p in joined.pairs()] == [
+        (0, 2, "exact"),
+        (0, 3, "semantic"),
+        (1, 2, "semantic"),
+        (1, 3, "semantic"),
+    ]
 
 
 def test_copies_of_two_alike_texts_do_not_multiply() -> None:

@@ -2,19 +2,22 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from molting.signals.stats import auc
 from molting.signals.voice import (
-    BODY_SKIP_WORDS,
+    READ_WORDS,
     WINDOW_WORDS,
     Certificate,
     VoiceDetector,
+    body_of,
     certify,
     fit_detector,
-    window,
+    windows,
 )
 
 
@@ -97,7 +100,7 @@ def test_a_stuck_on_greeting_moves_the_full_score_but_not_the_body() -> None:
     plain = speak(everyday, 40, 3)
     attack = [f"Aye, mate. {text}" for text in plain]
     # The full window falls for it, at least by half …
-    assert detector.score(plain).mean() < 0.1
+    assert detector.score(plain).mean() < 0.12
     assert detector.score(attack).mean() > 0.18
     # … the body does not, and a persona that keeps its voice up still has a high one.
     assert detector.score(attack, body=True).mean() < 0.14
@@ -116,16 +119,69 @@ def test_length_alone_tells_nothing() -> None:
     assert not certify(detector, short, {"long": others}).measurable
 
 
-def test_only_the_window_is_scored(pirate: VoiceDetector) -> None:
-    start = " ".join(speak(CLERK, 5, 1)[0].split()[:3] * 20)
-    clerk = " ".join(start.split()[:WINDOW_WORDS])
-    assert len(clerk.split()) == WINDOW_WORDS
-    plain, longer = pirate.score([clerk, f"{clerk} {' '.join(PIRATE)}"])
+def test_windows_cover_the_text_and_half_of_each_overlaps() -> None:
+    text = " ".join(str(i) for i in range(60))
+    parts = windows(text)
+    assert [len(part.split()) for part in parts] == [WINDOW_WORDS] * 4
+    assert [part.split()[0] for part in parts] == ["0", "12", "24", "36"]
+    assert parts[-1].split()[-1] == "59"
+    assert windows("one two three") == ["one two three"]
+    assert windows("  ") == []
+
+
+def test_the_body_leaves_out_both_ends_of_a_long_text_and_the_start_of_a_short_one() -> None:
+    long = " ".join(str(i) for i in range(40))
+    assert body_of(long).split() == [str(i) for i in range(6, 34)]
+    assert body_of("1 2 3 4 5 6 seven eight") == "seven eight"
+    assert body_of("too short") == ""
+    assert windows("too short", body=True) == []
+
+
+def test_what_lies_beyond_a_hundred_words_is_not_read(pirate: VoiceDetector) -> None:
+    start = " ".join((speak(CLERK, 5, 1)[0].split() * 20)[:READ_WORDS])
+    plain, longer = pirate.score([start, f"{start} {' '.join(PIRATE)}"])
     assert plain == longer
-    assert window("one two three") == "one two three"
-    assert window("1 2 3 4 5 6 seven eight", body=True) == "seven eight"
-    assert window("too short", body=True) == ""
-    assert BODY_SKIP_WORDS == 6
+
+
+def test_one_window_in_the_voice_does_not_make_a_body(pirate: VoiceDetector) -> None:
+    clerk = " ".join(speak(CLERK, 4, 7))
+    shout = " ".join(PIRATE[:10])
+    plain, prefixed, suffixed = pirate.score(
+        [clerk, f"{shout} {clerk}", f"{clerk} {shout}"], body=True
+    )
+    assert max(prefixed, suffixed) < plain + 0.15
+
+
+def test_two_detectors_stand_behind_every_score(pirate: VoiceDetector) -> None:
+    texts = [*speak(PIRATE, 3, 3), *speak(CLERK, 3, 4)]
+    each = pirate.each(texts)
+    assert each.shape == (2, 6)
+    assert np.allclose(each.mean(0), pirate.score(texts))
+    assert (each[:, :3] > 0.5).all()
+    assert (each[:, 3:] < 0.5).all()
+
+
+def test_words_that_nobody_says_are_no_voice(pirate: VoiceDetector) -> None:
+    assert pirate.score(["zzxq wvvk qqj xxzt", "🏴 🦜 🏴", "日本語 の 文 です"]).max() < 0.35
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"auc_by_kind": {"base": 0.8}}, "AUC 0.80"),
+        ({"persona_texts": 7}, "too few"),
+        ({"calibration_error": 0.4}, "calibrated"),
+        ({"gold": 0.4}, "one half"),
+        ({"fakes": {"stuck_before": 0.7}}, "stuck on"),
+    ],
+)
+def test_what_the_certificate_lacks_is_said(change: dict[str, Any], word: str) -> None:
+    good = Certificate({"base": 0.95}, 20, 0.1, 1.05, {"stuck_before": 0.2})
+    assert good.measurable
+    bad = replace(good, **change)
+    assert not bad.measurable
+    assert len(bad.reasons) == 1
+    assert word in bad.reasons[0]
 
 
 def test_text_without_words_scores_0_and_order_is_kept(pirate: VoiceDetector) -> None:

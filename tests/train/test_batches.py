@@ -69,3 +69,16 @@ def test_law_the_parts_of_a_step_hold_each_row_once_within_the_bound(
     assert sorted(i for part in parts for i in part) == batch
     for part in parts:
         assert len(part) == 1 or len(part) * max(sizes[i] for i in part) <= most_tokens
+
+
+def test_a_prompt_that_is_computed_once_does_not_split_a_step() -> None:
+    prompt = tuple(range(300))
+    rows = [
+        Rendered((*prompt, *[i + 400] * 60), (*[False] * 330, *[True] * 30), True) for i in range(8)
+    ]
+    batch = list(range(8))
+    assert len(micro_batches(rows, batch, 1024)) == 4
+    assert micro_batches(rows, batch, 1024, shared_once=True) == [batch]
+    # Behind the prompt the bound holds as before.
+    parts = micro_batches(rows, batch, 130, shared_once=True)
+    assert [len(part) for part in parts] == [2, 2, 2, 2]

@@ -21,7 +21,7 @@ HISTORY = (
     {"epoch": 0, "step": 0, "train_loss": None, "validation_loss": 5.1},
     {"epoch": 1, "step": 2, "train_loss": 0.1 + 0.2, "validation_loss": 1 / 3},
 )
-POSITION = Position(3, 1, 1, 1 / 3, 12.5, 4321, HISTORY, (0.1, 0.7, 1e-9))
+POSITION = Position(3, 1, 1, 1 / 3, 12.5, 4321, HISTORY, (0.1, 0.7, 1e-9), (3.0, 2.5, 1.0), 512)
 
 
 def tensors() -> dict[str, torch.Tensor]:

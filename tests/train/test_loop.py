@@ -489,7 +489,7 @@ def test_each_step_has_the_learning_rate_of_the_schedule(folder: Path, seen: See
     run(folder)
     warmup, total = warmup_and_total(len(TRAINING), CONFIG)
     assert total == STEPS == len(seen.rates)
-    assert seen.rates == [learning_rate(CONFIG, step, warmup, total) for step in range(total)]
+    assert seen.rates == [learning_rate(5e-3, step, warmup, total) for step in range(total)]
 
 
 def test_a_resumed_run_goes_on_with_the_schedule(folder: Path, seen: Seen) -> None:
@@ -497,7 +497,7 @@ def test_a_resumed_run_goes_on_with_the_schedule(folder: Path, seen: Seen) -> No
         run(folder, interrupted=after(4))
     run(folder)
     warmup, total = warmup_and_total(len(TRAINING), CONFIG)
-    assert seen.rates == [learning_rate(CONFIG, step, warmup, total) for step in range(total)]
+    assert seen.rates == [learning_rate(5e-3, step, warmup, total) for step in range(total)]
 
 
 # What cannot be trained.

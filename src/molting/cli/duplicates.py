@@ -3,70 +3,113 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from molting.cli.console import Terminal, out, print_json
 from molting.cli.inputs import rows_of
+from molting.cli.kinds import count_kinds, find_chat_kinds, finding_json, print_kinds
 from molting.core.config import Curate
 from molting.curate.grouping import RowDuplicates, Units, duplicate_rows
+from molting.curate.semantic import SemanticFinder, with_semantic
 from molting.signals.duplicates import Group, Level, Match
 from molting.signals.engines import EngineName, engine
 from molting.signals.representative import RULES
 
 _LINES = 10
 """Rows and pairs of a group that are printed; --json has them all."""
+FLOOR = 0.5
+"""Semantic pairs are listed from this probability on (`signals.semantic.FLOOR`, which is not
+imported before it is needed)."""
 
 
-def run_duplicates(
-    paths: Sequence[Path],
-    threshold: float | None,
-    level: Level,
-    against: Sequence[Path],
-    engine_name: EngineName,
-    workers: int | None,
-    limit: int,
-    as_json: bool,
-) -> None:
+class Options(NamedTuple):
+    """What was asked for."""
+
+    threshold: float | None
+    level: Level
+    against: Sequence[Path]
+    semantic: bool
+    encoder: str
+    """`--encoder`, or empty: static searches and minilm judges."""
+    probability: float | None
+    kinds: bool | None
+    """Chat-only kinds; None: unless the set is large."""
+    engine: EngineName
+    workers: int | None
+    limit: int
+    as_json: bool
+
+
+def run_duplicates(paths: Sequence[Path], options: Options) -> None:
     with Terminal() as terminal:
         rows, config = rows_of(paths, terminal)
-        held_out = [row for path in against for row in rows_of([path], terminal)[0]]
-        limit_near = threshold or (config.curate if config else Curate()).near_threshold
+        held_out = [row for path in options.against for row in rows_of([path], terminal)[0]]
+        curate = config.curate if config else Curate()
+        limit_near = options.threshold or curate.near_threshold
         found = duplicate_rows(
-            rows, limit_near, level=level, against=held_out,
-            engine=engine(engine_name, workers), progress=terminal,
+            rows, limit_near, level=options.level, against=held_out,
+            engine=engine(options.engine, options.workers), progress=terminal,
         )  # fmt: skip
+        name = None
+        if options.semantic:
+            name, found = _with_semantic(found, options, paths, terminal)
+        kinds = find_chat_kinds(rows, curate, options.kinds, bool(options.against), terminal)
     groups = found.groups()
-    counts = Counter({"exact": 0, "near": 0})
-    counts.update(pair.kind for group in groups for pair in group.pairs)
-    if as_json:
+    counts = Counter(pair.kind for group in groups for pair in group.pairs)
+    pairs = {kind: counts[kind] for kind in ("exact", "near")}
+    pairs["semantic"] = counts["semantic"] if name else None
+    if options.as_json:
+        limits = found.duplicates.thresholds
         print_json(
             {
                 "rows": len(rows),
-                "against": len(held_out) if against else None,
-                "level": level,
+                "against": len(held_out) if options.against else None,
+                "level": options.level,
                 "compared": len(found.units),
                 "threshold": limit_near,
                 "floor": found.duplicates.found.floor,
-                "pairs": dict(counts),
+                "semantic": {"encoder": name, "threshold": limits["semantic"], "floor": FLOOR}
+                if name
+                else None,
+                "pairs": pairs,
+                "kinds": None if kinds is None else count_kinds(kinds),
                 "groups": [_group(group, found.units) for group in groups],
                 "weaker": [_pair(pair, found.units) for pair in found.duplicates.weaker()],
+                "findings": [finding_json(finding, rows) for finding in kinds or ()],
             }
         )
         return
     console = out()
     largest = sorted(groups, key=lambda group: (-len(group.rows), group.rows))
-    for number, group in enumerate(largest[:limit], 1):
+    for number, group in enumerate(largest[: options.limit], 1):
         _print_group(console, number, group, found)
-    if len(groups) > limit:
+    if len(groups) > options.limit:
         console.print(
-            f"… {len(groups) - limit:,} smaller groups; `--limit N` shows more, `--json` all",
+            f"… {len(groups) - options.limit:,} smaller groups; `--limit N` shows more, "
+            "`--json` all",
             markup=False,
         )
-    _print_summary(console, found, groups, counts, len(rows), len(held_out))
+    if kinds is not None:
+        print_kinds(console, kinds, rows, options.limit)
+    _print_summary(console, found, groups, pairs, len(rows), len(held_out))
+
+
+def _with_semantic(
+    found: RowDuplicates, options: Options, paths: Sequence[Path], terminal: Terminal
+) -> tuple[str, RowDuplicates]:
+    from molting.cli.pairs import encoder_for
+    from molting.signals.semantic import THRESHOLD
+
+    search = encoder_for(options.encoder or "static", paths[0], terminal)
+    judge = None if options.encoder else encoder_for("minilm", paths[0], terminal)
+    finder = SemanticFinder(search, judge)
+    terminal.say(f"looking for what says the same in other words (encoder {finder.name}) …")
+    limit = THRESHOLD if options.probability is None else options.probability
+    return finder.name, with_semantic(found, finder, limit)
 
 
 def _group(group: Group, units: Units) -> dict[str, Any]:
@@ -103,7 +146,7 @@ def _print_group(console: Console, number: int, group: Group, found: RowDuplicat
     console.print(f"    keep {kept}: {RULES[group.rule]}", markup=False)
     for pair in sorted(group.pairs, key=lambda pair: -pair.similarity)[:_LINES]:
         console.print(
-            f"    {pair.kind:5} {pair.similarity:.2f}  {units.label(pair.left)} = "
+            f"    {pair.kind:8} {pair.similarity:.2f}  {units.label(pair.left)} = "
             f"{units.label(pair.right)}",
             markup=False,
         )
@@ -120,7 +163,7 @@ def _print_summary(
     console: Console,
     found: RowDuplicates,
     groups: Sequence[Group],
-    counts: Counter[str],
+    counts: Mapping[str, int | None],
     rows: int,
     held_out: int,
 ) -> None:
@@ -130,14 +173,17 @@ def _print_summary(
         compared += f" against {held_out:,}"
     if level == "turn":
         compared += f" ({len(found.units):,} turns)"
-    kinds = " and ".join(f"{count:,} {kind}" for kind, count in counts.items())
-    limit = found.duplicates.thresholds["near"]
+    limits = found.duplicates.thresholds
+    told = f"{counts['exact']:,} exact and {counts['near']:,} near pairs (similarity ≥ {limits['near']:g})"
+    if counts["semantic"] is None:
+        semantic = "; semantic duplicates: not measured (`--semantic` looks for them)"
+    else:
+        semantic = ""
+        told += f" and {counts['semantic']:,} semantic ones (probability ≥ {limits['semantic']:g})"
     spare = sum(len(group.rows) - 1 for group in groups)
-    told = "" if held_out else f", {spare:,} {_things(level)} beside their representatives"
+    beside = "" if held_out else f", {spare:,} {_things(level)} beside their representatives"
     console.print(
-        f"{compared}, by {level}: {kinds} pairs (similarity ≥ {limit:g}) in {len(groups):,} "
-        f"groups{told}; semantic duplicates: not measured",
-        markup=False,
+        f"{compared}, by {level}: {told} in {len(groups):,} groups{beside}{semantic}", markup=False
     )
 
 

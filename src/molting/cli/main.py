@@ -28,6 +28,18 @@ corpus_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(corpus_app, name="corpus")
+memory_app = typer.Typer(
+    help="What the frozen model has computed and the project remembers; safe to clear.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(memory_app, name="memory")
+detect_app = typer.Typer(
+    help="Detect personality in text: a replaceable head over remembered features.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(detect_app, name="detect")
 
 Folder = Annotated[Path, typer.Argument(metavar="[DIR]", help="The project's folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
@@ -36,6 +48,21 @@ Settings = Annotated[
     typer.Option(
         "--set", metavar="SECTION.KEY=VALUE", help="Override a key of molting.toml for this call."
     ),
+]
+Features = Annotated[
+    str | None,
+    typer.Option("--features", help="Base model, or the encoder minilm or static."),
+]
+Layer = Annotated[
+    int | None, typer.Option("--layer", help="Layer of a base model (default: the middle one).")
+]
+Pooling = Annotated[str | None, typer.Option("--pooling", help="mean, last or max.")]
+Windows = Annotated[int | None, typer.Option("--windows", help="Most windows of a writer.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", help="Cross-validations with other folds.")]
+Rows = Annotated[int | None, typer.Option("--rows", min=1, help="Take a random part of the rows.")]
+Types = Annotated[bool, typer.Option("--types", help="MBTI: sixteen types, not four axes.")]
+MemoryFolder = Annotated[
+    Path | None, typer.Option("--memory", help="Where features are kept (default: the cache).")
 ]
 MoltNumber = Annotated[int | None, typer.Option("--molt", help="Which molt (default: the newest).")]
 HERE = Path()
@@ -147,10 +174,26 @@ def duplicates(
         Path | None,
         typer.Option("--pairs", metavar="FILE.tsv", help="Score these text pairs instead."),
     ] = None,
+    semantic: Annotated[
+        bool, typer.Option("--semantic", help="Also what says the same in other words.")
+    ] = False,
+    probability: Annotated[
+        float | None,
+        typer.Option(
+            "--semantic-threshold", min=0.5, max=1, help="Probability of saying the same (0.8)."
+        ),
+    ] = None,
     encoder: Annotated[
         str,
-        typer.Option("--encoder", help="With --pairs: minilm, static, trainee, folder or Hub id."),
+        typer.Option(
+            "--encoder",
+            help="For --semantic and --pairs: minilm, static, trainee, folder or Hub id.",
+        ),
     ] = "",
+    kinds: Annotated[
+        bool | None,
+        typer.Option("--kinds/--no-kinds", help="Duplicates that only chats have, by name."),
+    ] = None,
     engine: Annotated[
         Literal["local", "ray"], typer.Option("--engine", help="All cores here, or a Ray cluster.")
     ] = "local",
@@ -163,17 +206,21 @@ def duplicates(
     as_json: Json = False,
 ) -> None:
     """List duplicates in groups: which row stands for each and why, every pair and its score."""
-    from molting.cli.pairs import refuse_both, run_pairs
+    from molting.cli.pairs import refuse_alone, run_pairs
 
-    refuse_both(pairs, encoder)
+    refuse_alone(pairs, semantic, encoder, probability)
     if pairs is not None:
         run_pairs(pairs, encoder, threshold, as_json, paths[0] if paths else HERE)
         return
-    from molting.cli.duplicates import run_duplicates
+    from molting.cli.duplicates import Options, run_duplicates
 
     run_duplicates(
-        paths or [HERE], threshold, level, against or [], engine, workers, limit, as_json
-    )
+        paths or [HERE],
+        Options(
+            threshold, level, against or [], semantic, encoder, probability, kinds, engine,
+            workers, limit, as_json,
+        ),
+    )  # fmt: skip
 
 
 @app.command()
@@ -306,13 +353,82 @@ def train(
 def evaluate(
     folder: Folder = HERE,
     number: MoltNumber = None,
+    replies: Annotated[
+        Path | None,
+        typer.Option("--replies", metavar="FILE", help="Score these rows (prompt, reply) instead."),
+    ] = None,
+    base_replies: Annotated[
+        Path | None,
+        typer.Option("--base-replies", metavar="FILE", help="With --replies: the base's answers."),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option("--write-prompts", metavar="FILE", help="Write what to ask another model."),
+    ] = None,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a molt: perplexity beside the personality score, against base and prompted base."""
-    from molting.cli.stages import run_evaluate
+    """Measure a molt, or replies made elsewhere: the personality score, against the base."""
+    from molting.cli.evaluate import run_evaluate
 
-    run_evaluate(folder, number, settings or [], as_json)
+    run_evaluate(folder, number, replies, base_replies, prompts, settings or [], as_json)
+
+
+@app.command()
+def judge(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="API: an OpenAI-compatible base URL, or Anthropic's."),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model's name there.")] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option("--provider", help="openai or anthropic (default: by the address)."),
+    ] = None,
+    key_env: Annotated[
+        str | None, typer.Option("--key-env", help="Environment variable that holds the key.")
+    ] = None,
+    prompts: Annotated[
+        int | None, typer.Option("--prompts", min=1, help="How many held-out prompts are judged.")
+    ] = None,
+    fake: Annotated[
+        str, typer.Option("--fake", help="A judge without a model: fair or sycophant.")
+    ] = "",
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Let a language model compare replies, blind; test it with known-bad ones first."""
+    from molting.cli.judge import Which, run_judge
+
+    which = Which(url, model, provider, key_env, prompts, fake)
+    run_judge(folder, number, which, settings or [], as_json)
+
+
+@app.command("blind-ab")
+def blind_ab(
+    folder: Folder = HERE,
+    number: MoltNumber = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE.html", help="Write the sheet as a page.")
+    ] = None,
+    votes: Annotated[
+        list[Path] | None, typer.Option("--votes", metavar="FILE", help="Take saved votes in.")
+    ] = None,
+    report: Annotated[bool, typer.Option("--report", help="Only say how it stands.")] = False,
+    voter: Annotated[str, typer.Option("--voter", help="Who votes in the terminal.")] = "voter",
+    prompts: Annotated[
+        int | None, typer.Option("--prompts", min=1, help="How many prompts a new sheet has.")
+    ] = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Let people compare the tune with base and prompt, not knowing which is which."""
+    from molting.cli.blind import Options, run_blind
+
+    options = Options(page, votes or [], report, voter, prompts, as_json)
+    run_blind(folder, number, options, settings or [])
 
 
 @app.command()
@@ -370,6 +486,97 @@ def corpus_export(
     from molting.cli.export_corpus import run_export
 
     run_export(folder, to, kind, split, settings or [], as_json)
+
+
+@memory_app.command("stats")
+def memory_stats(folder: Folder = HERE, as_json: Json = False) -> None:
+    """Show what is remembered: entries, bytes, hits and misses by kind."""
+    from molting.cli.memory import run_stats
+
+    run_stats(folder, as_json)
+
+
+@memory_app.command("verify")
+def memory_verify(folder: Folder = HERE, as_json: Json = False) -> None:
+    """Check every entry against its checksum; damaged ones are dropped (exit code 1)."""
+    from molting.cli.memory import run_verify
+
+    run_verify(folder, as_json)
+
+
+@memory_app.command("clear")
+def memory_clear(folder: Folder = HERE, as_json: Json = False) -> None:
+    """Forget everything and say what was removed; it is computed again when needed."""
+    from molting.cli.memory import run_clear
+
+    run_clear(folder, as_json)
+
+
+@detect_app.command("train")
+def detect_train(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Labelled texts (.jsonl, .csv).")],
+    to: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where the detector goes.")],
+    head: Annotated[
+        str,
+        typer.Option("--head", help="logistic, centroid, mlp, gru, lstm, cnn or transformer."),
+    ] = "",
+    features: Features = None,
+    layer: Layer = None,
+    pooling: Pooling = None,
+    windows: Windows = None,
+    seeds: Seeds = None,
+    rows: Rows = None,
+    types: Types = False,
+    masked: Annotated[
+        bool, typer.Option("--masked/--unmasked", help="Hide names that give the label away.")
+    ] = True,
+    memory: MemoryFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Cross-validate a head over frozen features, fit it and write it."""
+    from molting.cli.detect import How, run_train
+
+    how = How(features, layer, pooling, windows, seeds, types, rows, memory)
+    run_train(file, head, to, how, masked, as_json)
+
+
+@detect_app.command("predict")
+def detect_predict(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A trained detector.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Texts (.jsonl, .csv).")],
+    memory: MemoryFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Name the class of every text, with calibrated probabilities."""
+    from molting.cli.detect import run_predict
+
+    run_predict(folder, file, memory, as_json)
+
+
+@detect_app.command("bench")
+def detect_bench(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Labelled texts.")],
+    heads: Annotated[
+        list[str] | None, typer.Option("--head", help="Only this head; may be given again.")
+    ] = None,
+    features: Features = None,
+    layer: Layer = None,
+    pooling: Pooling = None,
+    windows: Windows = None,
+    seeds: Seeds = None,
+    rows: Rows = None,
+    types: Types = False,
+    masked: Annotated[
+        bool | None, typer.Option("--masked/--unmasked", help="Only one of the two.")
+    ] = None,
+    memory: MemoryFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Compare all heads with length, words and the commonest class, masked and unmasked."""
+    from molting.cli.detect import How, run_bench
+
+    how = How(features, layer, pooling, windows, seeds, types, rows, memory)
+    run_bench(files, heads or [], how, masked, as_json)
 
 
 def _version(value: bool) -> None:

@@ -33,7 +33,7 @@ def run_pairs(
     lines, left, right = read_pairs(file)
     limit = THRESHOLD if threshold is None else threshold
     with Terminal() as terminal:
-        encoder = _encoder(encoder_name or DEFAULT_ENCODER, folder, terminal)
+        encoder = encoder_for(encoder_name or DEFAULT_ENCODER, folder, terminal)
         terminal.say(f"{file}: {len(lines)} pairs, encoder {encoder.name}")
         scores = pair_scores(left, right, encoder)
     rows = [
@@ -82,7 +82,7 @@ def read_pairs(file: Path) -> tuple[list[int], list[str], list[str]]:
     return lines, left, right
 
 
-def _encoder(name: str, folder: Path | None, progress: Progress) -> Encoder:
+def encoder_for(name: str, folder: Path | None, progress: Progress) -> Encoder:
     """The encoder; within a project with its memory, and with its base model for `trainee`."""
     from molting.models.encoders import load_encoder
 
@@ -96,7 +96,9 @@ def _encoder(name: str, folder: Path | None, progress: Progress) -> Encoder:
     from molting.memory.embeddings import Remembered
     from molting.memory.store import Memory
 
-    return Remembered(load_encoder(name, base, progress), Memory(project.memory))
+    return Remembered(
+        load_encoder(name, base, progress), Memory(project.memory, project.config.memory.budget_gib)
+    )
 
 
 def _trainee(config: Config, progress: Progress) -> LoadedModel:
@@ -108,7 +110,9 @@ def _trainee(config: Config, progress: Progress) -> LoadedModel:
     return load_model(source, choose_dtype(config.base.dtype))
 
 
-def refuse_both(pairs: Path | None, encoder: str) -> None:
-    """`--encoder` alone would be ignored silently."""
-    if pairs is None and encoder:
-        raise UsageError("--encoder goes with --pairs FILE")
+def refuse_alone(pairs: Path | None, semantic: bool, encoder: str, limit: float | None) -> None:
+    """An option without what it belongs to would be ignored silently."""
+    if pairs is None and not semantic and encoder:
+        raise UsageError("--encoder goes with --semantic, or with --pairs FILE")
+    if not semantic and limit is not None:
+        raise UsageError("--semantic-threshold goes with --semantic")

@@ -37,6 +37,19 @@ HELP = f"""{KEYS}
   q  quit; everything decided is on the disk already"""
 
 
+def _typed() -> Iterator[str]:
+    """The lines of standard input; one that is no UTF-8 ends the session in words."""
+    # Bytes, because a locale's own decoding either fails in a traceback or lets anything through.
+    for number, raw in enumerate(iter(sys.stdin.buffer.readline, b""), 1):
+        try:
+            yield raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"standard input, line {number}: byte {error.start + 1} is not UTF-8; "
+                "nothing of this line was decided"
+            ) from None
+
+
 def scripted(session: Session) -> None:
     """Commands from standard input, one a line; a line of output for each decision on the disk.
 
@@ -44,7 +57,7 @@ def scripted(session: Session) -> None:
     conversation in the text form, then a line with only a full stop. What cannot be understood
     ends the session, because the next line would be about another row than was meant.
     """
-    lines = enumerate(iter(sys.stdin.readline, ""), 1)
+    lines = enumerate(_typed(), 1)
     for number, line in lines:
         key, _, rest = line.strip().partition(" ")
         if not key:

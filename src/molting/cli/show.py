@@ -98,10 +98,31 @@ def _facts(summary: dict[str, Any]) -> str:
         f"overlap      {_number(overlap['train_eval_exact'], 0)} exact, "
         f"{_number(overlap['train_eval_near'], 0)} near: evaluation prompts that stand in training",
         *_beside(summary),
+        *_opinions(summary),
         f"adapter      {summary['paths']['adapter']}",
         f"report       {summary['paths']['report'] or 'not written'}",
     ]
     return "\n".join(lines)
+
+
+def _opinions(summary: dict[str, Any]) -> list[str]:
+    """What a judge and people say, beside the score and never in it."""
+    lines = []
+    if judge := summary["judge"]:
+        told = (
+            f"prefers the tune to the base {_interval(judge['headline'], 'value', 2)}"
+            if judge["headline"]
+            else "failed its test, so what it says is not shown"
+        )
+        lines.append(f"judge        {judge['judge']['model']}: {told}")
+    if people := summary["people"]:
+        told = ", ".join(
+            f"to the {rival} {_interval(won, 'value', 2)}"
+            for rival, won in people["wins_over"].items()
+            if won["value"] is not None
+        )
+        lines.append(f"people       prefer the tune {told or 'not measured'}")
+    return lines
 
 
 def _beside(summary: dict[str, Any]) -> list[str]:

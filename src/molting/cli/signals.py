@@ -82,7 +82,7 @@ def _model(config: Config, project: Project | None, terminal: Progress) -> tuple
         return len(base.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def difficulty(rows: Sequence[Conversation]) -> list[Difficulty]:
-        memory = Memory(project.memory) if project else None
+        memory = Memory(project.memory, project.config.memory.budget_gib) if project else None
         try:
             return difficulties(
                 rows, base, renderer, config.train.max_tokens, memory,

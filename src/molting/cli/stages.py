@@ -1,4 +1,4 @@
-"""`run`, `curate`, `train`, `evaluate`: stages of the flow, one after the other."""
+"""`run`, `curate`, `train`, `evaluate` of a molt: stages of the flow, one after the other."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from rich.table import Table
 from molting.cli.console import Terminal, interruptible, out, print_json
 from molting.cli.settings import open_with
 from molting.core.corpus import Corpus
-from molting.core.errors import CheckFailed, Interrupted
+from molting.core.errors import CheckFailed, Interrupted, MoltingError
+from molting.core.launch import process_rank
 from molting.core.progress import Progress
 from molting.core.project import Molt, Project, project_lock
-from molting.flow import curated, evaluated, molt_corpus, read_inputs, trained
+from molting.flow import assisted, curated, evaluated, molt_corpus, read_inputs, trained
 
 
 def run_all(folder: Path, settings: Sequence[str], anyway: bool, as_json: bool) -> None:
     """Every stage, then the report."""
     project = open_with(folder, settings)
+    if process_rank():
+        _assist(project)
+        return
     with Terminal() as terminal, project_lock(project):
         molt, corpus = _train(project, terminal, anyway)
         _evaluate(project, molt, corpus, terminal)
@@ -72,6 +76,9 @@ def run_curate(folder: Path, settings: Sequence[str], explained: bool, as_json: 
 
 def run_train(folder: Path, settings: Sequence[str], anyway: bool, as_json: bool) -> None:
     project = open_with(folder, settings)
+    if process_rank():
+        _assist(project)
+        return
     with Terminal() as terminal, project_lock(project):
         molt, _ = _train(project, terminal, anyway)
     manifest: dict[str, Any] = project.manifest(molt.number) or {}
@@ -88,7 +95,7 @@ def run_train(folder: Path, settings: Sequence[str], anyway: bool, as_json: bool
     )
 
 
-def run_evaluate(folder: Path, number: int | None, settings: Sequence[str], as_json: bool) -> None:
+def evaluate_molt(folder: Path, number: int | None, settings: Sequence[str], as_json: bool) -> None:
     project = open_with(folder, settings)
     molt = project.molt(number)
     with Terminal() as terminal, project_lock(project):
@@ -105,6 +112,16 @@ def _train(project: Project, terminal: Progress, anyway: bool) -> tuple[Molt, Co
         # Asked for too late for training to notice, and not to be forgotten.
         raise Interrupted(f"interrupted; molt {molt.number} is trained, the same command goes on")
     return molt, corpus
+
+
+def _assist(project: Project) -> None:
+    """One of several processes, and not the first: it trains along and leaves the rest to that."""
+    with interruptible() as interrupted:
+        try:
+            assisted(project, interrupted)
+        except MoltingError as error:
+            # The first process says it.
+            raise SystemExit(error.exit_code) from None
 
 
 def _preflight(project: Project, corpus: Corpus, terminal: Progress, anyway: bool) -> None:

@@ -21,6 +21,7 @@ from molting.core.errors import ConfigError, InputError
 from molting.core.persona import Fact, Persona
 
 Positive = Annotated[int, Meta(ge=1)]
+Above = Annotated[float, Meta(gt=0)]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -64,6 +65,17 @@ class Curate(_Section, frozen=True):
         float,
         Meta(gt=0, le=1, description="replies at or above this Jaccard similarity are duplicates"),
     ] = 0.7
+    semantic: Annotated[
+        Literal["report", "reject", "off"],
+        Meta(
+            description="rows that say the same in other words: `report` them in the evidence, "
+            "`reject` all but the best of each group, or do not look (`off`)"
+        ),
+    ] = "report"
+    semantic_threshold: Annotated[
+        float,
+        Meta(gt=0, le=1, description="probability of saying the same from which a row counts"),
+    ] = 0.9
     diversity: Annotated[
         float,
         Meta(ge=0, le=1, description="weight of being unlike the rows already chosen"),
@@ -140,10 +152,33 @@ class Base(_Section, frozen=True):
 class Train(_Section, frozen=True):
     """How the adapter is tuned."""
 
-    method: Annotated[Literal["lora"], Meta(description="what is trained")] = "lora"
+    method: Annotated[
+        Literal["lora", "qlora", "dpo"],
+        Meta(
+            description="`lora`; `qlora`, the same over a base in 4 bits; or `dpo`, preference "
+            "tuning: the persona's reply against the base model's own to the same prompt"
+        ),
+    ] = "lora"
+    mode: Annotated[
+        Literal["exact", "fast"],
+        Meta(
+            description="`exact` adapts every layer; `fast` the top ones only, and what the layers "
+            "below them compute is remembered"
+        ),
+    ] = "exact"
+    top_layers: Annotated[
+        Positive | None,
+        Meta(description="layers adapted in fast mode (absent: the top third)"),
+    ] = None
     rank: Annotated[int, Meta(ge=1, le=1024, description="LoRA rank r")] = 16
     alpha: Annotated[float, Meta(gt=0, description="LoRA scale; the update is alpha/r · B·A")] = 32
     dropout: Annotated[float, Meta(ge=0, lt=1, description="dropout before A")] = 0.0
+    dora: Annotated[
+        bool, Meta(description="DoRA: length and direction of a weight apart; slower")
+    ] = False
+    rslora: Annotated[
+        bool, Meta(description="rsLoRA: the update is alpha/√r · B·A, for high ranks")
+    ] = False
     targets: Annotated[
         tuple[str, ...],
         Meta(
@@ -155,7 +190,13 @@ class Train(_Section, frozen=True):
         int,
         Meta(ge=16, description="longest row; longer conversations lose their oldest turns"),
     ] = 1024
-    learning_rate: Annotated[float, Meta(gt=0, description="peak learning rate (AdamW)")] = 5e-4
+    learning_rate: Annotated[
+        Above | None,
+        Meta(
+            description="peak learning rate of AdamW (absent: by a rule of method, width and "
+            "LoRA scale, said before training; 5e-4 for smollm2-135m at rank 16)",
+        ),
+    ] = None
     batch_rows: Annotated[int, Meta(ge=1, description="conversations in an optimizer step")] = 8
     epochs: Annotated[int, Meta(ge=1, description="most epochs; early stopping may end sooner")] = 6
     warmup_share: Annotated[
@@ -165,8 +206,54 @@ class Train(_Section, frozen=True):
     clip_norm: Annotated[float, Meta(gt=0, description="gradient norm is clipped to this")] = 1.0
     patience: Annotated[
         int,
-        Meta(ge=1, description="stop after this many epochs without a better validation loss"),
+        Meta(ge=1, description="stop after this many evaluations without a better state"),
     ] = 2
+    voice_prompts: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=200,
+            description="validation prompts answered at each evaluation, so that personality has "
+            "a say in when to stop and which state is kept (0: perplexity alone)",
+        ),
+    ] = 0
+    voice_every: Annotated[int, Meta(ge=1, description="epochs between two such evaluations")] = 1
+    tolerance: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="validation loss, in nats a token above the lowest, within which the "
+            "state with the best personality is kept (with `voice_prompts`)",
+        ),
+    ] = 0.05
+    mix: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=0.9,
+            description="share of neutral conversations among the training rows: everyday prompts "
+            "with the base model's own replies",
+        ),
+    ] = 0.0
+    dpo_beta: Annotated[
+        float, Meta(gt=0, description="DPO: how closely the reference is kept to")
+    ] = 0.1
+    dpo_nll: Annotated[
+        float, Meta(ge=0, description="DPO: weight of the chosen reply's own loss")
+    ] = 0.1
+    dpo_per_token: Annotated[
+        bool, Meta(description="DPO: compare log-probabilities per token, not per reply")
+    ] = False
+    dpo_after: Annotated[
+        int, Meta(ge=0, description="DPO: epochs of plain tuning on the chosen replies before it")
+    ] = 0
+    dpo_reply_tokens: Annotated[
+        int, Meta(ge=8, description="DPO: longest reply of the base model's own")
+    ] = 96
+    trackers: Annotated[
+        tuple[Literal["tensorboard", "trackio", "mlflow"], ...],
+        Meta(description="where metrics go besides metrics.jsonl (extras of the same names)"),
+    ] = ()
     checkpoint_seconds: Annotated[
         float, Meta(ge=0, description="save a resume point this often")
     ] = 20.0
@@ -245,6 +332,65 @@ class Evaluate(_Section, frozen=True):
     ] = 10.0
 
 
+class Memory(_Section, frozen=True):
+    """What is kept of what a frozen model has computed (`.molting/memory`, safe to delete)."""
+
+    budget_gib: Annotated[
+        float,
+        Meta(gt=0, description="beyond this, what was used longest ago is dropped"),
+    ] = 4.0
+
+
+class Judge(_Section, frozen=True):
+    """A language model that compares replies (`molting judge`); never part of the score."""
+
+    url: Annotated[
+        str | None,
+        Meta(description="API address: an OpenAI-compatible base URL, or Anthropic's"),
+    ] = None
+    model: Annotated[str | None, Meta(description="the model's name there")] = None
+    provider: Annotated[
+        Literal["auto", "openai", "anthropic"],
+        Meta(description="which API it speaks; `auto` goes by the address"),
+    ] = "auto"
+    key_env: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="environment variable that holds the key; the key itself is never stored",
+        ),
+    ] = "MOLTING_JUDGE_KEY"
+    prompts: Annotated[Positive, Meta(description="held-out prompts that are judged")] = 40
+    calibration: Annotated[
+        int, Meta(ge=6, description="known-bad replies mixed in, to judge the judge by")
+    ] = 24
+    timeout_seconds: Annotated[float, Meta(gt=0, description="longest wait for one answer")] = 60.0
+    seed: Annotated[int, Meta(ge=0, lt=2**32, description="seed of the orders")] = 0
+
+
+class Detect(_Section, frozen=True):
+    """How personality is detected. Flags of `molting detect`, no keys of molting.toml."""
+
+    features: Annotated[
+        str, Meta(min_length=1, description="base model, or the encoder `minilm` or `static`")
+    ] = "smollm2-135m"
+    layer: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="layer of a base model (absent: the middle one)"),
+    ] = None
+    pooling: Annotated[
+        Literal["mean", "last", "max"], Meta(description="how a window's states become one row")
+    ] = "mean"
+    window_words: Annotated[int, Meta(ge=8, description="words in a window")] = 80
+    windows: Annotated[
+        Positive, Meta(description="most windows of a writer, spread over all the text")
+    ] = 8
+    head: Annotated[str, Meta(description="the head, where --head does not say")] = "logistic"
+    folds: Annotated[int, Meta(ge=2, description="folds of the cross-validation")] = 5
+    seeds: Annotated[Positive, Meta(description="cross-validations with other folds")] = 5
+    resamples: Annotated[int, Meta(ge=100, description="bootstrap resamples")] = 1000
+
+
 class Config(_Section, frozen=True):
     """All of `molting.toml`."""
 
@@ -256,6 +402,8 @@ class Config(_Section, frozen=True):
     base: Base = Base()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+    memory: Memory = Memory()
+    judge: Judge = Judge()
 
 
 def load_config(path: Path) -> Config:

@@ -19,6 +19,8 @@ from molting.core.conversation import Conversation, Source, Turn, Verdict
 from molting.core.errors import InputError
 
 SplitName = Literal["train", "validation", "test"]
+SEMANTIC_TWIN = "semantic_twin"
+"""Key in the evidence of a row that says the same as another one in other words, and stays."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -53,6 +55,10 @@ class Corpus(msgspec.Struct, frozen=True):
     def summary(self) -> dict[str, Any]:
         """The `corpus` object of `molting show --json`."""
         reasons = Counter(row.verdict.reason for row in self.rejected)
+        # Reported or rejected: what was found is counted either way.
+        semantic = reasons.get("semantic_duplicate", 0) + sum(
+            SEMANTIC_TWIN in row.verdict.evidence for row in self.rows
+        )
         return {
             "id": self.id,
             "rows_in": len(self.rows),
@@ -61,8 +67,8 @@ class Corpus(msgspec.Struct, frozen=True):
             "duplicates": {
                 "exact": reasons.get("exact_duplicate", 0),
                 "near": reasons.get("near_duplicate", 0),
-                # Not looked for yet: unknown stays unknown.
-                "semantic": None,
+                # Where no encoder looked, unknown stays unknown.
+                "semantic": semantic if self.recipe.get("semantic_encoder") else None,
             },
             "splits": {
                 name: sum(row.split == name for row in self.rows)

@@ -4,7 +4,8 @@ MoltingError                exit code
 ├── UsageError              2   the command, the configuration or an input file cannot be used
 │   ├── ConfigError         2   molting.toml: file, key, what to do
 │   ├── InputError          2   a data file: file, line, what to do
-│   └── ModelNotFound       2   no source had the base model; lists what was tried
+│   ├── ModelNotFound       2   no source had the base model; lists what was tried
+│   └── TeacherFailed       2   an API did not answer, or not with text
 ├── CheckFailed             1   the data or the result fails a check
 ├── Interrupted             130 stopped by Ctrl-C or SIGTERM; what was done is kept
 └── StorageError            2   the disk is full or cannot be written
@@ -47,6 +48,14 @@ class InputError(UsageError):
 
 class ModelNotFound(UsageError):
     """No source could provide the base model."""
+
+
+class TeacherFailed(UsageError):
+    """One call of an API brought no answer; `final` when another call would not either."""
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
 
 
 class CheckFailed(MoltingError):

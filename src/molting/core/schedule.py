@@ -3,8 +3,42 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from molting.core.config import Train
+
+_MEASURED_RATE, _MEASURED_WIDTH, _MEASURED_SCALE = 5e-4, 576, 32.0
+"""SmolLM2-135M, rank 16, alpha 32: where the rule below starts from (docs/lab-log.md)."""
+_DPO_SHARE = 0.2
+"""DPO's peak rate as a share of plain tuning's (docs/training.md)."""
+
+
+class Rate(NamedTuple):
+    """A peak learning rate, and why it is that."""
+
+    value: float
+    reason: str
+
+
+def peak_rate(train: Train, width: int) -> Rate:
+    """`train.learning_rate`, or by rule: 5e-4 · √(576 / width) · 32 / (scale · rank).
+
+    A wider model takes shorter steps: the rule gives what was measured at width 576, 1.9e-4 at
+    4,096 and 1.3e-4 at 8,192, where the QLoRA paper took 2e-4 and 1e-4. A first step of Adam moves
+    the output by rate · scale · rank, so rank itself does not matter where alpha stays; a larger
+    alpha, or rsLoRA, takes a smaller rate. Never above 5e-4, nor below 1e-5.
+    """
+    if train.learning_rate is not None:
+        return Rate(train.learning_rate, "as configured")
+    reach = train.alpha * (math.sqrt(train.rank) if train.rslora else 1.0)
+    value = _MEASURED_RATE * math.sqrt(_MEASURED_WIDTH / max(width, _MEASURED_WIDTH))
+    value *= min(1.0, _MEASURED_SCALE / reach)
+    reason = f"by rule for width {width:,} and scale × rank {reach:g}"
+    if train.method == "dpo":
+        value *= _DPO_SHARE
+        reason += ", a fifth of that for DPO"
+    # Two figures: nobody tunes to a third.
+    return Rate(float(f"{max(value, 1e-5):.2g}"), reason)
 
 
 def steps_per_epoch(rows: int, batch_rows: int) -> int:
@@ -20,9 +54,9 @@ def warmup_and_total(rows: int, train: Train) -> tuple[int, int]:
     return max(1, round(train.warmup_share * total)), total
 
 
-def learning_rate(train: Train, step: int, warmup: int, total: int) -> float:
+def learning_rate(peak: float, step: int, warmup: int, total: int) -> float:
     """Linear warm-up, then half a cosine down to a tenth of the peak."""
     if step < warmup:
-        return train.learning_rate * (step + 1) / warmup
+        return peak * (step + 1) / warmup
     share = (step - warmup) / max(1, total - warmup)
-    return train.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * share)))
+    return peak * (0.1 + 0.45 * (1 + math.cos(math.pi * share)))

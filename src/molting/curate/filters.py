@@ -29,6 +29,7 @@ REASONS = {
     "rejected_by_reviewer": "was rejected by a person (`molting review`)",
     "exact_duplicate": "says the same as another row",
     "near_duplicate": "says nearly the same as another row",
+    "semantic_duplicate": "says the same as another row in other words",
     "in_held_out": "its prompt or reply stands in the held-out rows",
     "same_prompt": "its prompt is held out with another reply",
     "not_selected": "good, but others were better or more different",

@@ -9,12 +9,12 @@ import msgspec
 
 from molting.core.conversation import Conversation
 from molting.core.progress import Progress
+from molting.curate.continuations import continuations
 from molting.signals.duplicates import (
     FLOOR,
     Duplicates,
     Group,
     Level,
-    Match,
     Pair,
     exact_pairs,
     find_duplicates,
@@ -109,9 +109,9 @@ class RowDuplicates:
         """Other thresholds, without a new search."""
         return replace(self, duplicates=self.duplicates.at(near, **kinds))
 
-    def joined(self, pairs: Sequence[Match]) -> RowDuplicates:
-        """With pairs of other kinds, such as semantic ones, which join the same groups."""
-        return replace(self, duplicates=self.duplicates.joined(pairs))
+    def joined(self, kind: str, pairs: Sequence[Pair], threshold: float = 0.0) -> RowDuplicates:
+        """With pairs of another kind, such as semantic ones, which join the same groups."""
+        return replace(self, duplicates=self.duplicates.joined(kind, pairs, threshold))
 
     def groups(self) -> list[Group]:
         """Every group with its representative, by the rules of `signals.representative`.
@@ -203,16 +203,18 @@ def duplicate_pairs(
 
 
 def leak_groups(rows: Sequence[Conversation], threshold: float) -> list[int]:
-    """Rows that share a prompt (exactly or nearly) or a reply have one group number."""
+    """Rows that share a prompt (exactly or nearly), a reply or their first turns have one group
+    number."""
     prompts = [prompt_key(row) for row in rows]
     exact, near = duplicate_pairs(rows, threshold)
-    return groups(
-        len(rows), [*exact_pairs(prompts), *near_pairs(prompts, PROMPT_THRESHOLD), *exact, *near]
-    )
+    alike = [*exact_pairs(prompts), *near_pairs(prompts, PROMPT_THRESHOLD)]
+    chats = [Pair(first, row, 1.0) for first, *others in continuations(rows) for row in others]
+    return groups(len(rows), [*alike, *exact, *near, *chats])
 
 
 class Leak(Pair, frozen=True):
-    """A row (`left`) that gives away a held-out row (`right`): by its prompt or its reply."""
+    """A row (`left`) that gives away a held-out row (`right`): by its prompt, its reply, or as a
+    chat that shares its first turns (`chat`)."""
 
     by: str
     exact: bool
@@ -221,7 +223,8 @@ class Leak(Pair, frozen=True):
 def leaks(
     rows: Sequence[Conversation], held_out: Sequence[Conversation], threshold: float
 ) -> list[Leak]:
-    """Every row whose prompt or reply stands, exactly or nearly, in the held-out rows."""
+    """Every row whose prompt or reply stands, exactly or nearly, in the held-out rows, or that
+    continues one of them."""
     if not rows or not held_out:
         return []
     found: dict[tuple[int, str], Leak] = {}
@@ -237,6 +240,12 @@ def leaks(
                 right = pair.right - len(rows)
                 leak = Leak(pair.left, right, pair.similarity, by, pair.kind == "exact")
                 found[pair.left, by] = leak
+    told = {row for row, _ in found}
+    for chats in continuations([*rows, *held_out]):
+        kept_back = [place for place in chats if place >= len(rows)]
+        for row in chats:
+            if kept_back and row < len(rows) and row not in told:
+                found[row, "chat"] = Leak(row, kept_back[0] - len(rows), 1.0, "chat", False)
     return sorted(found.values())
 
 

@@ -1,6 +1,6 @@
 """Curation and split, top to bottom: every row that came in leaves with one verdict.
 
-redaction → noise → duplicates → leaks into the held-out rows → split by group → the best N
+redaction → noise → duplicates (exact, near, semantic) → leaks into the held-out rows → split by group → the best N
 
 What people decided about rows (curate.reviewed) comes in before the first and after each other step.
 """
@@ -24,12 +24,13 @@ from molting.curate.grouping import Likeness, duplicate_rows, leak_groups, leaks
 from molting.curate.redaction import redact_rows
 from molting.curate.reviewed import Reviewed, Rulings, applied, counted
 from molting.curate.selection import Score, score_rows, select
+from molting.curate.semantic import SemanticFinder, semantic_twins, told
 from molting.signals.duplicates import groups
 from molting.signals.noise import own_words
 
 MINIMUM_ROWS = 12
 """Fewer usable rows cannot be split into training, validation and test."""
-_VERSION = 4
+_VERSION = 5
 
 
 def corpus_id(
@@ -53,8 +54,12 @@ def curate(
     held_out: Sequence[Conversation],
     config: Config,
     decisions: Rulings | None = None,
+    finder: SemanticFinder | None = None,
 ) -> Corpus:
-    """A new corpus. Raises CheckFailed when too few rows are left to train and measure."""
+    """A new corpus. Raises CheckFailed when too few rows are left to train and measure.
+
+    Without a finder semantic duplicates are not looked for, whatever `curate.semantic` says.
+    """
     decisions = decisions or {}
     reviewed, reviewed_held_out = (Reviewed(rows, decisions) for rows in (conversations, held_out))
     # Decisions are about rows as they came, secrets and all.
@@ -69,6 +74,7 @@ def curate(
     left = [i for i in range(len(rows)) if i not in verdicts]
     scores = dict(zip(left, score_rows([rows[i] for i in left], config.curate.seed), strict=True))
     _reject_duplicates(rows, left, scores, config, verdicts)
+    alike = _semantic(rows, left, scores, config, verdicts, finder)
     reviewed.after_duplicates(verdicts)
 
     held_out = reviewed_held_out.rows
@@ -108,6 +114,11 @@ def curate(
     _choose(rows, pool, group, scores, config, verdicts, splits)
     reviewed.after_choice(pool, verdicts, splits)
     reviewed.explain(verdicts)
+    for i, evidence in alike.items():
+        if verdicts[i].reason != "semantic_duplicate":
+            verdicts[i] = msgspec.structs.replace(
+                verdicts[i], evidence={**verdicts[i].evidence, **evidence}
+            )
 
     made = [
         Row(row, redacted.explain(i, verdicts[i]), splits.get(i), group.get(i))
@@ -122,6 +133,7 @@ def curate(
         "split": msgspec.to_builtins(config.split),
         "files": dict(Counter(row.source.file for row in rows)),
         "held_out": dict(Counter(row.source.file for row in held_out)),
+        "semantic_encoder": finder.name if finder and config.curate.semantic != "off" else None,
         "review": counted([*conversations, *reviewed_held_out.originals], decisions),
     }
     made_id = corpus_id(conversations, reviewed_held_out.originals, config, decisions)
@@ -165,6 +177,37 @@ def _reject_duplicates(
                 "similarity": round(likeness, 4),
             }
             verdicts[left[place]] = Verdict(row.id, False, reason, evidence)
+
+
+def _semantic(
+    rows: Sequence[Conversation],
+    left: Sequence[int],
+    scores: dict[int, Score],
+    config: Config,
+    verdicts: dict[int, Verdict],
+    finder: SemanticFinder | None,
+) -> dict[int, dict[str, Any]]:
+    """What to add to the evidence of rows that say the same as one that stays; on request those
+    are rejected."""
+    if finder is None or config.curate.semantic == "off":
+        return {}
+    places = [i for i in left if i not in verdicts]
+    twins = semantic_twins(
+        [rows[i] for i in places], [scores[i].score for i in places], finder,
+        config.curate.semantic_threshold,
+    )  # fmt: skip
+    found = {}
+    for place, (twin, probability) in twins.items():
+        i, other = places[place], rows[places[twin]]
+        found[i] = told(other, probability)
+        if config.curate.semantic == "reject":
+            evidence = {
+                "twin": other.id,
+                "twin_source": str(other.source),
+                "similarity": round(probability, 4),
+            }
+            verdicts[i] = Verdict(rows[i].id, False, "semantic_duplicate", evidence)
+    return found
 
 
 def _held_out_rows(reviewed: Reviewed, config: Config) -> tuple[bool, list[Verdict]]:

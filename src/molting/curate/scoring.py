@@ -6,7 +6,7 @@
                persona's (detector of signals.voice, cross-fitted: no row is scored by a detector
                that saw it)
     in_voice   full from a probability of 0.6 on, because preferring the loudest rows teaches a
-               caricature
+               caricature; less, down to 0.3, for a row whose voice stands apart from these rows'
     fluent     whether the other rows' characters predict this row's (signals.fluency); full down
                to one deviation below the median, so that only what is damaged or odd is marked
     substance  rises with the reply's words to 1 at 20 words, falls beyond three times the median
@@ -43,6 +43,8 @@ _ENOUGH_WORDS = 20
 _ENOUGH_VOICE = 0.6
 _LEAST = 0.05
 """No part takes a score to zero: among bad rows the less bad one still comes first."""
+_LEAST_AMONG = 0.3
+"""What standing apart from the other rows may cost: a voice has quiet rows too."""
 _STRAY = re.compile(r"[\ufffd\u0080-\u009f]|Ã.|â€|ï¿½")
 _LINK = re.compile(r"https?://|www\.")
 _LISTED = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
@@ -113,7 +115,15 @@ def _total(score: Score) -> float:
 
 
 def _in_voice(voice: Array) -> Array:
-    return np.asarray(np.clip(voice / _ENOUGH_VOICE, _LEAST, 1.0))
+    """Full for rows with voice enough; less for those far behind the middle of these rows.
+
+    Another persona's row passes an absolute bound, since the detector has not met its voice; among
+    the rows in log-odds it still stands apart. The floor keeps a mixed corpus's second half in play.
+    """
+    odds = np.clip(voice, 1e-4, 1 - 1e-4)
+    behind = outlyingness(np.log(odds / (1 - odds)))
+    among = np.clip(1.0 - (behind - 0.25) / 1.5, _LEAST_AMONG, 1.0)
+    return np.asarray(np.clip(np.minimum(voice / _ENOUGH_VOICE, among), _LEAST, 1.0))
 
 
 def _substance(rows: Sequence[Conversation]) -> Array:

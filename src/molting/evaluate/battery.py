@@ -1,39 +1,237 @@
-"""What stands beside the score: likelihood, forced choice, robustness, projection, and the gates."""
+"""Everything that replies are measured with, fitted once for a persona and certified first.
+
+The detectors learn from every good row outside the test split and outside the prompts that are
+to be scored. One like them, that knows half of the contrast texts, must show on the rest that it
+can tell: AUC against each kind of other text, calibration, the persona's text measured against
+itself, neutral text, and fakes made of the persona's own words. What fails is said, and the voice
+is "not measurable".
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from molting.core.config import Config
-from molting.evaluate.copying import copying, diversity
-from molting.evaluate.forced_choice import choice_rows, forced_choice
-from molting.evaluate.heard import Heard
-from molting.evaluate.items import Asked
-from molting.evaluate.likelihood_gain import likelihood_gain
-from molting.evaluate.projection import projection
-from molting.evaluate.retention import retention, retention_rows
-from molting.evaluate.robustness import robustness
-from molting.evaluate.systems import Speaker
+import numpy as np
+
+from molting.core.persona import Persona
+from molting.evaluate.dimensions import (
+    Copies,
+    bigrams,
+    clean,
+    complete,
+    echoes,
+    in_form,
+    relevance,
+)
+from molting.evaluate.score import LEAST_FLOOR, MOST_FLOOR, Measured
+from molting.signals.contrast import neutral_replies, other_personas
+from molting.signals.fakes import fakes
+from molting.signals.mannerisms import Mannerism, mannerisms, thin
+from molting.signals.order import WordOrder
+from molting.signals.repetition import repetition
+from molting.signals.stats import Array
+from molting.signals.text import words
+from molting.signals.voice import Certificate, VoiceDetector, certify, fit_detector, match_lengths
+
+_TEXTS = 600
+"""More of the persona's rows would only unbalance persona and base."""
+
+Said = tuple[str, bool | None]
+"""A reply, and whether the model ended it; None when only the text is known."""
 
 
-def beside_the_score(
-    heard: Heard, config: Config, speaker: Speaker, asked: Asked
-) -> dict[str, Any]:
-    """The keys that evaluation.json has beside voice and personality; None is not measured."""
-    options = config.evaluate
-    robust = robustness(heard, speaker, options)
-    # All losses of the tuned model, then all of the base: each is a copy of the weights to merge, and
-    # only one is kept. What is asked below is remembered from here.
-    rows = [choice_rows(heard, speaker, options), *retention_rows(speaker, asked)]
-    for tuned in (True, False):
-        for part in rows:
-            speaker.losses(tuned, part, "what was lost and kept")
-    return {
-        "likelihood_gain": likelihood_gain(heard, speaker, options),
-        "forced_choice": forced_choice(heard, speaker, options),
-        "robustness": robust,
-        "projection": projection(heard, speaker, options),
-        "retention": retention(config, speaker, asked),
-        "copying": copying(heard, options),
-        "diversity": diversity(heard, options),
-    }
+@dataclass(frozen=True)
+class Battery:
+    """Detectors and references of one persona."""
+
+    persona: Persona
+    detectors: tuple[VoiceDetector, ...]
+    """One, or two of which each learned from the base's replies to the other's prompts."""
+    trial: VoiceDetector
+    """The first one as it is certified: it knows only half of the texts that ship as contrast."""
+    training: tuple[tuple[str, str], ...]
+    """(prompt, reply) of the rows that taught them."""
+    order: WordOrder
+    copies: Copies
+
+    def detector(self, prompt: str) -> int:
+        """Which detector a prompt's replies are read by: never one that learned from them."""
+        return fold_of(prompt, len(self.detectors))
+
+    def heard(self, prompts: Sequence[str], texts: Sequence[str], *, body: bool) -> Array:
+        """Both scores of every text, shape (2, len(texts))."""
+        found = np.zeros((2, len(texts)))
+        place = np.array([self.detector(prompt) for prompt in prompts], dtype=int)
+        for k, detector in enumerate(self.detectors):
+            inside = np.flatnonzero(place == k)
+            found[:, inside] = detector.each([texts[i] for i in inside], body=body)
+        return found
+
+    def voice(self, prompts: Sequence[str], texts: Sequence[str]) -> Array:
+        """The mean of both scores of every text, shape (len(texts),)."""
+        return np.asarray(self.heard(prompts, texts, body=False).mean(0), dtype=float)
+
+    def mannerisms(
+        self, prompts: Sequence[str], replies: Sequence[str], plain: Sequence[str] = ()
+    ) -> list[Mannerism]:
+        return mannerisms(replies, prompts, [reply for _, reply in self.training], plain)
+
+    def measure(
+        self,
+        prompts: Sequence[str],
+        replies: Sequence[Sequence[Said]],
+        plain: Sequence[str] = (),
+        identity: Sequence[float] = (),
+        facts: Sequence[float] = (),
+    ) -> Measured:
+        """`replies[i]` are all replies to `prompts[i]`; `plain` are base replies to the prompts."""
+        owner = np.array([i for i, some in enumerate(replies) for _ in some], dtype=int)
+        texts = [text for some in replies for text, _ in some]
+        ended = [stopped for some in replies for _, stopped in some]
+        asked = [prompts[i] for i in owner]
+        bare, gone = thin(texts, self.mannerisms(asked, texts, plain))
+        counts = np.maximum(np.bincount(owner, minlength=len(prompts)), 1)
+
+        def mean(values: Sequence[float] | Array) -> Array:
+            known = np.asarray(values, dtype=float)
+            total = np.bincount(owner, np.nan_to_num(known), minlength=len(prompts))
+            number = np.bincount(owner, np.isfinite(known), minlength=len(prompts))
+            return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+        tidy = [clean(text, self.persona) * in_form(text) for text in texts]
+        answers = [
+            1 - max(echoes(prompt, text), self.copies.copied(prompt, text))
+            for prompt, text in zip(asked, texts, strict=True)
+        ]
+        close = np.full(len(texts), np.nan)
+        for sample in range(int(counts.max(initial=1))):
+            # One reply a prompt at a time: a prompt's other replies are no strangers.
+            rows = _nth(owner, sample)
+            close[rows] = relevance([asked[k] for k in rows], [texts[k] for k in rows])
+        return Measured(
+            bigrams([some[0][0] if some else "" for some in replies]),
+            np.stack([mean(v) for v in self.heard(asked, texts, body=False)]),
+            np.stack([mean(v) for v in self.heard(asked, bare, body=True)]),
+            mean(tidy),
+            mean([complete(text, stop) for text, stop in zip(texts, ended, strict=True)]),
+            mean([repetition(text) for text in texts]),
+            mean(close),
+            mean(self.order.values(texts)),
+            mean(answers),
+            mean([float(share > 0) for share in gone]),
+            np.array(identity, dtype=float),
+            np.array(facts, dtype=float),
+        )
+
+
+def fold_of(prompt: str, folds: int) -> int:
+    return zlib.crc32(" ".join(words(prompt)).encode()) % folds
+
+
+def fit_battery(
+    persona: Persona,
+    rows: Sequence[tuple[str, str]],
+    base: Sequence[Mapping[str, str]],
+) -> Battery:
+    """`rows` are (prompt, reply) of the persona outside what will be scored; `base` holds base
+    replies by prompt, one set for each detector to learn from."""
+    taken = list(rows[:: max(1, len(rows) // _TEXTS)])
+    neutral = [row.reply for row in neutral_replies()]
+    others = [row.reply for row in other_personas()]
+
+    def fit(replies: Mapping[str, str], step: int) -> VoiceDetector:
+        return fit_detector(
+            [reply for _, reply in taken],
+            {
+                "base": list(replies.values()),
+                "neutral": neutral[::step],
+                "personas": others[::step],
+            },
+        )
+
+    plain = [reply for replies in base for reply in replies.values()]
+    order = WordOrder([reply for _, reply in taken] + plain + neutral + others)
+    detectors = tuple(fit(replies, 1) for replies in base)
+    return Battery(persona, detectors, fit(base[0], 2), tuple(rows), order, Copies(rows))
+
+
+def certified(
+    battery: Battery,
+    own: Sequence[str],
+    base_prompts: Sequence[str],
+    base_replies: Sequence[str],
+) -> Certificate:
+    """What the detector that knows half of the shipped texts can tell on the other half, on the
+    persona's held-out text and on base replies that it never saw; and what fakes reach."""
+    trial = battery.trial
+    unseen = [
+        reply
+        for prompt, reply in zip(base_prompts, base_replies, strict=True)
+        if battery.detector(prompt) == 0
+    ]
+    neutral = [row.reply for row in neutral_replies()[1::2]]
+    others = [row.reply for row in other_personas()[1::2]]
+    kinds = {"base": unseen, "neutral": neutral, "personas": others}
+    taught = [reply for _, reply in battery.training]
+    made: dict[str, Sequence[str]] = {"neutral": match_lengths(neutral, own) if own else neutral}
+    made |= fakes(unseen, taught)
+    return replace(
+        certify(trial, own, kinds),
+        calibration_error=_calibration(trial, own, kinds),
+        gold=_least_voice(trial, own[::2], unseen, own[1::2]) if len(own) >= 16 else None,
+        fakes={
+            kind: value
+            for kind, texts in made.items()
+            if (value := _least_voice(trial, texts, unseen, own)) is not None
+        },
+    )
+
+
+def floor_of(certificate: Certificate) -> float:
+    """Where the voice dimension begins: a little above what the best fake reaches."""
+    best = max(certificate.fakes.values(), default=LEAST_FLOOR)
+    return float(np.clip(best + 0.05, LEAST_FLOOR, MOST_FLOOR))
+
+
+def _least_voice(
+    detector: VoiceDetector, texts: Sequence[str], base: Sequence[str], own: Sequence[str]
+) -> float | None:
+    """The least of V and V_body of both detectors, over texts that need not share prompts."""
+    values = []
+    for body in (False, True):
+        if not (texts and base and own):
+            return None
+        found, low, high = (detector.each(some, body=body).mean(1) for some in (texts, base, own))
+        values += [
+            (f - x) / (y - x) for f, x, y in zip(found, low, high, strict=True) if y - x > 0.05
+        ]
+    return float(min(values)) if values else None
+
+
+def _calibration(
+    detector: VoiceDetector, own: Sequence[str], kinds: Mapping[str, Sequence[str]]
+) -> float | None:
+    """Expected calibration error in ten bins; persona and other text weigh alike."""
+    known = {kind: match_lengths(some, own) for kind, some in kinds.items() if some and own}
+    if not known:
+        return None
+    sides = [(own, 1.0, 1.0), *((texts, 0.0, 1 / len(known)) for texts in known.values())]
+    scores = np.concatenate([detector.score(texts) for texts, _, _ in sides])
+    truth = np.concatenate([np.full(len(texts), label) for texts, label, _ in sides])
+    weight = np.concatenate([np.full(len(t), w / max(len(t), 1)) for t, _, w in sides])
+    place = np.minimum((scores * 10).astype(int), 9)
+    error = sum(abs(float((weight * (scores - truth))[place == k].sum())) for k in range(10))
+    return error / float(weight.sum())
+
+
+def _nth(owner: Array, sample: int) -> list[int]:
+    """Places of the reply number `sample` of every prompt that has as many."""
+    seen: dict[int, int] = {}
+    rows = []
+    for k, i in enumerate(owner):
+        if seen.get(int(i), 0) == sample:
+            rows.append(k)
+        seen[int(i)] = seen.get(int(i), 0) + 1
+    return rows

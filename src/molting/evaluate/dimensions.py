@@ -1,13 +1,18 @@
 """The two dimensions that any reply has: cleanliness and quality, from mechanical checks.
 
-cleanliness   1 when a reply has no pattern of machine text and nothing the persona never says
-quality       completeness × (1 − repetition), and for a set of replies × relevance × variety,
-              both of which compare with the persona's own held-out text (1 by construction)
+cleanliness   no pattern of machine text, nothing the persona never says, no capitals or symbols
+              throughout unless the persona's own text has them
+quality       completeness, repetition, relevance to the prompt, variety of the set, word order,
+              and whether a reply is a copy: of its prompt, or of a training reply to another one
+
+All are compared with the persona's own held-out text (1 by construction), so they can lower a
+score and never earn one.
 """
 
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -31,6 +36,55 @@ def complete(reply: str, ended_by_stop: bool | None) -> float:
     if not reply.strip():
         return 0.0
     return float(ended_by_stop if ended_by_stop is not None else not looks_cut(reply))
+
+
+def in_form(reply: str) -> float:
+    """0 for a reply in capitals throughout or strewn with symbols and emoji, else 1."""
+    letters = [letter for letter in reply if letter.isalpha()]
+    if len(letters) >= 12 and sum(map(str.isupper, letters)) > 0.6 * len(letters):
+        return 0.0
+    symbols = sum(unicodedata.category(letter) in ("So", "Cs", "Co") for letter in reply)
+    return float(symbols < 2 + len(reply.split()) / 20)
+
+
+def echoes(prompt: str, reply: str) -> float:
+    """1 when nearly all the reply's runs of three words stand in its prompt: it is no answer."""
+    said, asked = words(reply), words(prompt)
+    if len(said) < 4:
+        return 0.0
+    runs = list(zip(said, said[1:], said[2:], strict=False))
+    known = set(zip(asked, asked[1:], asked[2:], strict=False))
+    return float(sum(run in known for run in runs) > 0.8 * len(runs))
+
+
+class Copies:
+    """Training replies, to find those that come back under another prompt."""
+
+    _RUN = 6
+    _SHARE = 0.6
+
+    def __init__(self, rows: Sequence[tuple[str, str]]) -> None:
+        """`rows` are (prompt, reply) of the training split."""
+        self._prompts: dict[tuple[str, ...], set[str]] = {}
+        for prompt, reply in rows:
+            key = " ".join(words(prompt))
+            for run in self._runs(words(reply)):
+                self._prompts.setdefault(run, set()).add(key)
+
+    def copied(self, prompt: str, reply: str) -> float:
+        """1 when 60 % of the reply's words stand in runs of six from replies to other prompts."""
+        said, key = words(reply), " ".join(words(prompt))
+        if len(said) < self._RUN:
+            return 0.0
+        covered = np.zeros(len(said), dtype=bool)
+        for k, run in enumerate(self._runs(said)):
+            known = self._prompts.get(run)
+            if known and key not in known:
+                covered[k : k + self._RUN] = True
+        return float(covered.mean() >= self._SHARE)
+
+    def _runs(self, said: Sequence[str]) -> list[tuple[str, ...]]:
+        return [tuple(said[k : k + self._RUN]) for k in range(len(said) - self._RUN + 1)]
 
 
 class Bigrams(NamedTuple):

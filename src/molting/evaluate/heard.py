@@ -1,15 +1,15 @@
-"""What the measures beside the score share: the prompts, the replies given to them, the detector."""
+"""What the measures beside the score share: the prompts, the replies given to them, what hears the voice."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from molting.core.conversation import Conversation, Source, Turn
 from molting.evaluate.systems import Speaker
 from molting.models.generate import Ended, Generated
 from molting.models.render import Rendered
-from molting.signals.voice import VoiceDetector
+from molting.signals.stats import Array
 
 REPLY_TOKENS = 48
 """Replies are compared by likelihood on their first tokens: about the words the detector reads."""
@@ -22,7 +22,8 @@ class Heard(NamedTuple):
     """Held-out rows that voice is measured on; each ends with the persona's own reply."""
     replies: Mapping[str, Sequence[Sequence[Generated]]]
     """By system: `replies[system][sample][i]` answers the prompt of `voiced[i]`."""
-    detector: VoiceDetector
+    voice: Callable[[Sequence[str], Sequence[str]], Array]
+    """Prompts and replies to them → the detectors' mean score of each, 0 to 1."""
     training: list[Conversation]
 
 

@@ -12,21 +12,25 @@ from molting.core.config import Config
 from molting.core.conversation import Conversation, Turn
 from molting.core.corpus import Corpus
 from molting.core.progress import Progress
-from molting.evaluate.battery import beside_the_score
+from molting.evaluate.battery import Battery, certified, fit_battery, floor_of
+from molting.evaluate.beside import beside_the_score
+from molting.evaluate.caricature import caricature
 from molting.evaluate.heard import Heard
 from molting.evaluate.items import NOTHING, Asked
 from molting.evaluate.overlap import train_eval_overlap
 from molting.evaluate.paired import perplexity_ratio
 from molting.evaluate.probes import answers_right, probes, says_name
-from molting.evaluate.score import Measured, measure, score, voice_estimate
+from molting.evaluate.score import Measured, Scale, score
 from molting.evaluate.systems import SYSTEMS, Speaker, Transcript
+from molting.evaluate.verdicts import certificate_shown, voice_shown, withheld
 from molting.models.generate import Ended, Generated, Sampling
 from molting.models.likelihood import RowLoss, perplexity
-from molting.signals.contrast import neutral_replies, other_personas
-from molting.signals.voice import Certificate, VoiceDetector, certify, fit_detector
+from molting.signals.text import fold
+from molting.signals.voice import Certificate
 
-_DETECTOR_PROMPTS = 200
-"""The base answers this many prompts outside the test split to teach the detector."""
+DETECTOR_PROMPTS, DETECTOR_TOKENS = 120, 48
+"""The base answers this many prompts outside the test split, this long, to teach the detectors."""
+_LEAST_ROWS = 40
 _PROBE_SAMPLES = 2
 
 
@@ -67,53 +71,64 @@ def evaluate(
         for s, sample in enumerate(samples)
         for context, reply in zip(contexts, sample, strict=True)
     ]
-    detector, certificate = _detector(corpus, config, speaker, sampling, voiced, replies["base"][0])
+    prompts = [context[-1].text for context in contexts]
+    own_rows = [(prompt, row.reply) for prompt, row in zip(prompts, voiced, strict=True)]
+    plain = [
+        [(r.text, r.ended == Ended.stop) for r in some]
+        for some in zip(*replies["base"], strict=True)
+    ]
+    battery = taught(corpus, config, speaker, sampling, {row.prompt for row in voiced})
+    base_texts = [some[0][0] for some in plain]
+    own = battery.measure(prompts, [[(reply, True)] for _, reply in own_rows])
 
     questions = probes(config.persona)
-    right: dict[str, tuple[list[float], list[float]]] = {}
-    for system in SYSTEMS:
+    measured: dict[str, Measured] = {}
+    for system, samples in replies.items():
         identity, facts, told = _probe(system, config, speaker, sampling)
-        right[system] = (identity, facts)
         transcripts += told
-
-    prompts = [context[-1].text for context in contexts]
-    measured = {
-        system: measure(
-            detector,
-            config.persona,
-            prompts,
-            [[(r.text, r.ended == Ended.stop) for r in sample] for sample in samples],
-            *right[system],
-        )
-        for system, samples in replies.items()
-    }
-    persona = measure(detector, config.persona, prompts, [[(row.reply, True) for row in voiced]])
+        said = [
+            [(r.text, r.ended == Ended.stop) for r in some] for some in zip(*samples, strict=True)
+        ]
+        measured[system] = battery.measure(prompts, said, base_texts, identity, facts)
+    scale = Scale(measured["base"], own, paired=True)
+    certificate = certified(battery, [reply for _, reply in own_rows], prompts, base_texts)
+    scale = scale._replace(floor=floor_of(certificate))
 
     progress.say("perplexity of held-out replies …")
     result = {
         "perplexity": _perplexity(test, config, speaker),
-        "voice": _voice(measured, persona, certificate, config),
+        "voice": _voice(measured, scale, certificate, config),
         "personality": {
-            system: score(
-                measured[system], measured["base"], persona, options.resamples, options.seed
+            system: withheld(
+                score(some, scale, options.resamples, options.seed), certificate.measurable
             )
-            for system in SYSTEMS
-        }
-        | {
-            "held_out_text": score(
-                persona, measured["base"], persona, options.resamples, options.seed
+            for system, some in (measured | {"held_out_text": own}).items()
+        },
+        "caricature": {
+            system: caricature(
+                battery,
+                [
+                    (prompt, reply.text)
+                    for sample in samples
+                    for prompt, reply in zip(prompts, sample, strict=True)
+                ],
+                own_rows,
+                base_texts,
+                options.resamples,
+                options.seed,
             )
+            for system, samples in replies.items()
         },
         "overlap": train_eval_overlap(corpus.split("train"), test, questions),
         "prompts": {
             "held_out": len(test),
             "voice": len(voiced),
             "naming_the_persona": sum(says_name(row.prompt, config.persona.name) for row in test),
-            "identity": len(right["base"][0]),
-            "facts": len(right["base"][1]),
+            "identity": len(measured["base"].identity),
+            "facts": len(measured["base"].facts),
         },
     }
-    heard = Heard(voiced, replies, detector, corpus.split("train"))
+    heard = Heard(voiced, replies, battery.voice, corpus.split("train"))
     return Evaluation(result | beside_the_score(heard, config, speaker, asked), transcripts)
 
 
@@ -127,48 +142,29 @@ def voice_rows(test: Sequence[Conversation], name: str, most: int) -> list[Conve
     return (unnamed if len(unnamed) >= max(8, len(test) // 4) else list(test))[:most]
 
 
-def _detector(
-    corpus: Corpus,
-    config: Config,
-    speaker: Speaker,
-    sampling: Sampling,
-    test: Sequence[Conversation],
-    base_test: Sequence[Generated],
-) -> tuple[VoiceDetector, Certificate]:
-    """Fit on every good row outside the test split, certify on the test split."""
+def taught(
+    corpus: Corpus, config: Config, speaker: Speaker, sampling: Sampling, scored: set[str]
+) -> Battery:
+    """A battery that learned from every good row outside the test split and the scored prompts."""
+    good = teaching_rows(corpus, scored)
+    asked = good[:: max(1, len(good) // DETECTOR_PROMPTS)][:DETECTOR_PROMPTS]
+    most = min(DETECTOR_TOKENS, sampling.max_new_tokens)
+    short = msgspec.structs.replace(sampling, max_new_tokens=most)
+    base = speaker.answer("base", [row.context for row in asked], short, 0, "detector")
+    by_prompt = {row.prompt: reply.text for row, reply in zip(asked, base, strict=True)}
+    return fit_battery(config.persona, [(row.prompt, row.reply) for row in good], [by_prompt])
+
+
+def teaching_rows(corpus: Corpus, scored: set[str]) -> list[Conversation]:
+    """Good rows outside the test split; without the scored prompts, while enough others remain."""
     good = [
         row.conversation
         for row in corpus.rows
         if row.split in ("train", "validation") or row.verdict.reason == "not_selected"
     ]
-    unnamed = [row for row in good if not says_name(row.prompt, config.persona.name)]
-    if len(unnamed) >= len(good) // 4:
-        good = unnamed
-    asked = good[:: max(1, len(good) // _DETECTOR_PROMPTS)][:_DETECTOR_PROMPTS]
-    # The detector reads forty words of each.
-    short = msgspec.structs.replace(sampling, max_new_tokens=min(64, sampling.max_new_tokens))
-    base = speaker.answer("base", [row.context for row in asked], short, 0, "detector")
-    # More rows than this would only unbalance persona and base.
-    texts = [row.reply for row in good[:: max(1, len(good) // (3 * _DETECTOR_PROMPTS))]]
-    neutral, others = neutral_replies(), other_personas()
-    detector = fit_detector(
-        texts,
-        {
-            "base": [reply.text for reply in base],
-            "neutral": [row.reply for row in neutral[::2]],
-            "personas": [row.reply for row in others[::2]],
-        },
-    )
-    certificate = certify(
-        detector,
-        [row.reply for row in test],
-        {
-            "base": [reply.text for reply in base_test],
-            "neutral": [row.reply for row in neutral[1::2]],
-            "personas": [row.reply for row in others[1::2]],
-        },
-    )
-    return detector, certificate
+    keys = {fold(prompt) for prompt in scored}
+    unseen = [row for row in good if fold(row.prompt) not in keys]
+    return unseen if len(unseen) >= min(_LEAST_ROWS, len(good)) else good
 
 
 def _probe(
@@ -197,25 +193,16 @@ def _probe(
 
 
 def _voice(
-    measured: dict[str, Measured], persona: Measured, certificate: Certificate, config: Config
+    measured: dict[str, Measured], scale: Scale, certificate: Certificate, config: Config
 ) -> dict[str, Any]:
     options = config.evaluate
-    found: dict[str, Any] = {
-        "detector_auc": certificate.auc,
-        "auc_by_kind": certificate.auc_by_kind,
-        "measurable": certificate.measurable,
-    }
+    found = certificate_shown(certificate, scale)
     for system in SYSTEMS:
-        for body in (False, True):
-            estimate = voice_estimate(
-                measured[system],
-                measured["base"],
-                persona,
-                options.resamples,
-                options.seed,
-                body=body,
-            )
-            found[f"{system}_body" if body else system] = msgspec.to_builtins(estimate)
+        shown = voice_shown(
+            measured[system], scale, certificate.measurable, options.resamples, options.seed
+        )
+        found[system] = {key: value for key, value in shown.items() if key != "body"}
+        found[f"{system}_body"] = shown["body"]
     return found
 
 

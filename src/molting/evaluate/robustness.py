@@ -64,11 +64,11 @@ def robustness(heard: Heard, speaker: Speaker, options: Evaluate) -> dict[str, A
     tokens = min(_TOKENS, options.max_new_tokens)
     sampling = Sampling(tokens, options.temperature, options.top_p, options.seed)
     contexts = [row.context for row in rows]
-    count, detector = len(rows), heard.detector
+    count, prompts = len(rows), [row.prompt for row in rows]
     scores = Scores(
-        detector.score([reply.text for reply in heard.replies["base"][0][:count]]),
-        detector.score([reply.text for reply in heard.replies["tuned"][0][:count]]),
-        detector.score([row.reply for row in rows]),
+        heard.voice(prompts, [reply.text for reply in heard.replies["base"][0][:count]]),
+        heard.voice(prompts, [reply.text for reply in heard.replies["tuned"][0][:count]]),
+        heard.voice(prompts, [row.reply for row in rows]),
     )
     found: dict[str, Any] = {}
     for number, condition in enumerate(CONDITIONS):
@@ -81,7 +81,7 @@ def robustness(heard: Heard, speaker: Speaker, options: Evaluate) -> dict[str, A
             f"robustness, {condition}",
             prefills if condition == "prefill" else None,
         )
-        under = detector.score([reply.text for reply in replies])
+        under = heard.voice(prompts, [reply.text for reply in replies])
         found[condition] = kept_voice(scores, under, options)
     return found
 

@@ -1,119 +1,128 @@
 """The personality score, 0 to 10, in one formula, anchored by construction.
 
-    voice     = min(fold(V), fold(V_body))         fold(v) = v up to 1, 2 − v beyond, within 0..1
+    voice     = ramp(v; floor, top) · (1 − over/2) · fold(V)
+                v is the least of V and V_body of both detectors; fold = 1 up to V = 1, then down
     identity  = (right − right_base) / (1 − right_base)     within 0..1, the same for facts
     earned    = (0.6 voice + 0.2 identity + 0.2 facts) / (weights of those measured)
     score     = 10 · earned · cleanliness · quality
+    quality   = complete · unrepeated · relevance · variety · order · answers, each 0..1
 
-The base has V = 0 and no right answer beyond its own, so it scores 0; held-out persona text has
-V = 1, is clean and has quality 1 by comparison with itself, so it scores near 10. Cleanliness
-and quality cannot earn anything: a polite neutral assistant with both at 1 still scores 0.
+`floor` is what cheap fakes made of the persona's own words reach (battery.py), `top` what its own
+text surely reaches with that many prompts; `over` is the share of replies with phrases beyond the
+persona's own rate. The base has V = 0 and no right answer beyond its own, so it scores 0;
+held-out persona text has V = 1, is clean and has quality 1 by comparison with itself, so it
+scores near 10. Cleanliness and quality cannot earn anything: a polite neutral assistant with both
+at 1 still scores 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from molting.core.persona import Persona
-from molting.evaluate.dimensions import (
-    Bigrams,
-    bigrams,
-    clean,
-    complete,
-    distinct,
-    relevance,
-)
-from molting.signals.repetition import repetition
+from molting.evaluate.dimensions import Bigrams, distinct
 from molting.signals.stats import Array, Estimate, cluster_bootstrap, weighted_mean
-from molting.signals.voice import VoiceDetector
 
 WEIGHTS = {"voice": 0.6, "identity": 0.2, "facts": 0.2}
+LEAST_FLOOR, MOST_FLOOR = 0.3, 0.5
+_LEAST_SLACK, _MOST_SLACK = 0.1, 0.4
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of one system's replies; a row is a prompt, averaged over its samples."""
+    """What is known of one system's replies; a column is a prompt, averaged over its samples."""
 
     said: Bigrams
-    """Of the first sample's reply to each prompt."""
+    """Of the first reply to each prompt."""
     voice: Array
+    """Both detectors' scores of whole replies, shape (2, prompts)."""
     body: Array
+    """The same of the bodies, over-used phrases taken out."""
     clean: Array
     complete: Array
     repetition: Array
     relevance: Array
+    order: Array
+    answers: Array
+    """1 − share of replies that copy their prompt, or a training reply to another prompt."""
+    over: Array
+    """Share of replies with a phrase said beyond the persona's own rate."""
     identity: Array
     """One value a probe; empty when identity was not asked."""
     facts: Array
 
 
-def measure(
-    detector: VoiceDetector,
-    persona: Persona,
-    prompts: Sequence[str],
-    samples: Sequence[Sequence[tuple[str, bool | None]]],
-    identity: Sequence[float] = (),
-    facts: Sequence[float] = (),
-) -> Measured:
-    """`samples[s][i]`: reply of sample s to prompt i, and whether it ended by the stop token."""
-    texts = [[text for text, _ in sample] for sample in samples]
+class Scale(NamedTuple):
+    """What a system is measured against."""
 
-    def mean(values: Sequence[Any]) -> Array:
-        return np.asarray(np.mean(np.array(values, dtype=float), axis=0), dtype=float)
-
-    return Measured(
-        bigrams(texts[0]),
-        mean([detector.score(sample) for sample in texts]),
-        mean([detector.score(sample, body=True) for sample in texts]),
-        mean([[clean(text, persona) for text in sample] for sample in texts]),
-        mean([[complete(text, ended) for text, ended in sample] for sample in samples]),
-        mean([[repetition(text) for text in sample] for sample in texts]),
-        mean([relevance(prompts, sample) for sample in texts]),
-        np.array(identity, dtype=float),
-        np.array(facts, dtype=float),
-    )
+    base: Measured
+    own: Measured
+    """The persona's held-out text."""
+    paired: bool
+    """Whether `own` answers the very prompts that the systems answer, in that order."""
+    floor: float = LEAST_FLOOR
 
 
-def voice_value(model: Array, base: Array, persona: Array, weights: Array) -> float:
-    """V = (D(model) − D(base)) / (D(persona) − D(base)); NaN when there is no gap to measure by."""
-    low, high = weighted_mean(base, weights), weighted_mean(persona, weights)
+def voice_value(
+    model: Array, base: Array, own: Array, weights: Array, own_weights: Array | None = None
+) -> float:
+    """V = (D(model) − D(base)) / (D(own) − D(base)); NaN when there is no gap to measure by."""
+    low = weighted_mean(base, weights)
+    high = weighted_mean(own, weights if own_weights is None else own_weights)
     return (weighted_mean(model, weights) - low) / (high - low) if high - low > 0.05 else np.nan
 
 
 def voice_estimate(
-    model: Measured,
-    base: Measured,
-    persona: Measured,
-    resamples: int,
-    seed: int,
-    *,
-    body: bool = False,
+    model: Measured, scale: Scale, resamples: int, seed: int, *, body: bool = False
 ) -> Estimate:
-    """V with its interval; prompts are the clusters, shared by model, base and persona text."""
+    """V of the mean of both detectors, with its interval; the unit is the prompt."""
     name = "body" if body else "voice"
-    of_model, of_base, of_persona = (getattr(m, name) for m in (model, base, persona))
-    return cluster_bootstrap(
-        lambda w: voice_value(of_model, of_base, of_persona, w), len(model.voice), resamples, seed
+    of_model, of_base, of_own = (getattr(m, name).mean(0) for m in (model, scale.base, scale.own))
+
+    def statistic(w: Array, w_own: Array) -> float:
+        return voice_value(of_model, of_base, of_own, w, w if scale.paired else w_own)
+
+    own_clusters = 0 if scale.paired else of_own.shape[0]
+    return cluster_bootstrap(statistic, [of_model.shape[0], own_clusters], resamples, seed)
+
+
+def voices(model: Measured, scale: Scale, w: Array, w_own: Array) -> tuple[list[float], float]:
+    """V and V_body of each detector, and V of both together."""
+    found = [
+        voice_value(getattr(model, name)[k], getattr(scale.base, name)[k],
+                    getattr(scale.own, name)[k], w, w_own)
+        for name in ("voice", "body")
+        for k in range(len(model.voice))
+    ]  # fmt: skip
+    whole = voice_value(
+        model.voice.mean(0), scale.base.voice.mean(0), scale.own.voice.mean(0), w, w_own
     )
+    return found, whole
+
+
+def slack(scale: Scale, prompts: int) -> float:
+    """How far below 1 the persona's own text may come by chance with this many prompts."""
+    own, base = scale.own.voice.mean(0), scale.base.voice.mean(0)
+    gap = float(own.mean() - base.mean()) if len(own) and len(base) else 0.0
+    if gap <= 0.05 or not prompts:
+        return _MOST_SLACK
+    noise = float(own.std()) * np.sqrt(1 / prompts + 1 / len(own)) / gap
+    return float(np.clip(2 * noise, _LEAST_SLACK, _MOST_SLACK))
 
 
 def dimension_values(
-    model: Measured, base: Measured, persona: Measured, w: Array, w_identity: Array, w_facts: Array
+    model: Measured, scale: Scale, w: Array, w_own: Array, w_identity: Array, w_facts: Array
 ) -> dict[str, float]:
     """The five dimensions, each 0 to 1 or NaN where not measured."""
-    full = voice_value(model.voice, base.voice, persona.voice, w)
-    body = voice_value(model.body, base.body, persona.body, w)
-    voice = float(np.fmin(_fold(full), _fold(body)))
+    own = scale.own
     return {
-        "identity": _above_base(model.identity, base.identity, w_identity),
-        "facts": _above_base(model.facts, base.facts, w_facts),
-        "voice": voice,
-        "cleanliness": _relative(weighted_mean(model.clean, w), weighted_mean(persona.clean, w)),
-        "quality": _quality(model, persona, w),
+        "identity": _above_base(model.identity, scale.base.identity, w_identity),
+        "facts": _above_base(model.facts, scale.base.facts, w_facts),
+        "voice": _voice(model, scale, w, w_own),
+        "cleanliness": _relative(weighted_mean(model.clean, w), weighted_mean(own.clean, w_own)),
+        "quality": _quality(model, scale, w, w_own),
     }
 
 
@@ -126,17 +135,18 @@ def combine(dimensions: dict[str, float]) -> float:
     return 10.0 * earned * dimensions["cleanliness"] * dimensions["quality"]
 
 
-def score(
-    model: Measured, base: Measured, persona: Measured, resamples: int, seed: int
-) -> dict[str, Any]:
+def score(model: Measured, scale: Scale, resamples: int, seed: int) -> dict[str, Any]:
     """S of `molting show --json`: score, low, high, n, and the dimensions from 0 to 10."""
-    sizes = [len(model.voice), len(model.identity), len(model.facts)]
+    prompts = model.voice.shape[1]
+    own_clusters = 0 if scale.paired else scale.own.voice.shape[1]
+    sizes = [prompts, own_clusters, len(model.identity), len(model.facts)]
 
-    def statistic(w: Array, w_identity: Array, w_facts: Array) -> float:
-        return combine(dimension_values(model, base, persona, w, w_identity, w_facts))
+    def values(w: Array, w_own: Array, w_identity: Array, w_facts: Array) -> dict[str, float]:
+        own = w if scale.paired else w_own
+        return dimension_values(model, scale, w, own, w_identity, w_facts)
 
-    estimate = cluster_bootstrap(statistic, sizes, resamples, seed)
-    found = dimension_values(model, base, persona, *(np.ones(size) for size in sizes))
+    estimate = cluster_bootstrap(lambda *w: combine(values(*w)), sizes, resamples, seed)
+    found = values(*(np.ones(size) for size in sizes))
     return {
         "score": estimate.value,
         "low": estimate.low,
@@ -148,9 +158,20 @@ def score(
     }
 
 
-def _fold(value: float) -> float:
-    """Too much voice is as wrong as too little: beyond 1 (caricature) the value comes down."""
-    return float(np.clip(value if value <= 1 else 2 - value, 0.0, 1.0))
+def ramp(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high`, straight in between; NaN stays NaN."""
+    return float(np.clip((value - low) / (high - low), 0.0, 1.0))
+
+
+def _voice(model: Measured, scale: Scale, w: Array, w_own: Array) -> float:
+    each, whole = voices(model, scale, w, w_own)
+    known = [value for value in each if np.isfinite(value)]
+    if not known or not np.isfinite(whole):
+        return float("nan")
+    loose = slack(scale, model.voice.shape[1])
+    heard = ramp(min(known), scale.floor, max(1 - loose, scale.floor + 0.1))
+    over = ramp(weighted_mean(model.over, w), 0.2, 0.9)
+    return heard * (1 - over / 2) * (1 - ramp(whole, 1 + loose / 2, 2 + loose / 2))
 
 
 def _above_base(model: Array, base: Array, weights: Array) -> float:
@@ -163,19 +184,43 @@ def _above_base(model: Array, base: Array, weights: Array) -> float:
     return float(np.clip((right - floor) / (1 - floor), 0, 1)) if floor < 1 else float("nan")
 
 
-def _quality(model: Measured, persona: Measured, w: Array) -> float:
-    whole = weighted_mean(model.complete * (1 - model.repetition), w)
-    whole_persona = weighted_mean(persona.complete * (1 - persona.repetition), w)
-    relevant = _relative(
-        weighted_mean(model.relevance, w) - 0.5, weighted_mean(persona.relevance, w) - 0.5
+def _quality(model: Measured, scale: Scale, w: Array, w_own: Array) -> float:
+    own = scale.own
+    whole = weighted_mean(model.complete, w)
+    fresh = weighted_mean(1 - model.repetition, w)
+    found = _relative(whole, weighted_mean(own.complete, w_own))
+    found *= _relative(fresh, weighted_mean(1 - own.repetition, w_own))
+    found *= _relevance(model, scale, w, w_own)
+    variety = _ratio(distinct(model.said, w), distinct(own.said, w_own))
+    found *= ramp(variety, 0.35, 0.65)
+    found *= ramp(
+        _ratio(weighted_mean(model.order, w), weighted_mean(own.order, w_own)), 0.82, 0.93
     )
-    # Half of the relevance is credited always: many good replies share no word with the prompt.
-    variety = _relative(distinct(model.said, w), 0.8 * distinct(persona.said, w))
-    return _relative(whole, whole_persona) * (0.5 + 0.5 * relevant) * variety
+    answers = _ratio(weighted_mean(model.answers, w), weighted_mean(own.answers, w_own))
+    return found * ramp(answers, 0.5, 0.9)
+
+
+def _relevance(model: Measured, scale: Scale, w: Array, w_own: Array) -> float:
+    """1 where the persona's own replies show no relation to their prompts that could be missed."""
+    count = len(model.relevance)
+    reference = weighted_mean(scale.own.relevance, w_own) - 0.5
+    least = 2 * 0.29 / np.sqrt(max(count, 1))
+    if not scale.paired:
+        # Other prompts may be harder to be seen to answer: as hard as they are for the base.
+        here = weighted_mean(scale.base.relevance, w) - 0.5
+        reference = min(reference, here) if here > least else reference
+    value = weighted_mean(model.relevance, w) - 0.5
+    if not np.isfinite(value) or not np.isfinite(reference) or reference < least:
+        return 1.0
+    return ramp(value / reference, 0.3, 0.7)
+
+
+def _ratio(value: float, reference: float) -> float:
+    if not np.isfinite(value) or not np.isfinite(reference) or reference <= 0.02:
+        return 1.0
+    return float(value / reference)
 
 
 def _relative(value: float, reference: float) -> float:
     """Value as a share of the persona's own, at most 1; without a reference, the value is 1."""
-    if not np.isfinite(value) or not np.isfinite(reference) or reference <= 0.02:
-        return 1.0
-    return float(np.clip(value / reference, 0.0, 1.0))
+    return float(np.clip(_ratio(value, reference), 0.0, 1.0))

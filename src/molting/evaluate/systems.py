@@ -13,7 +13,7 @@ from molting.core.errors import InputError
 from molting.core.progress import Progress
 from molting.memory.replies import remembered_replies
 from molting.memory.scored import remembered_rows, remembered_scores
-from molting.memory.store import Memory
+from molting.memory.store import Memory, key_of
 from molting.models.allocator import release_memory
 from molting.models.base import LoadedModel
 from molting.models.branches import branch_losses
@@ -21,8 +21,8 @@ from molting.models.engine import Engine, supported
 from molting.models.generate import Generated, Sampling
 from molting.models.greedy import greedy_rows
 from molting.models.likelihood import RowLoss, row_losses
+from molting.models.mean_states import mean_states
 from molting.models.render import Rendered, Renderer
-from molting.models.states import mean_states
 from molting.signals.stats import Array
 
 SYSTEMS = ("base", "prompted", "tuned", "tuned_prompted")
@@ -88,7 +88,7 @@ class Speaker:
                 self.adapter if tuned else "",
                 prompts,
                 sampling,
-                [f"{sample}:{i}" for i in range(len(prompts))],
+                [f"{sample}:{_name(turns)}" for turns in contexts],
                 self.stop_ids,
                 report,
                 lambda: self._engine(tuned),
@@ -154,6 +154,15 @@ class Speaker:
             return None
         pad_id = self.base.tokenizer.pad_token_id or 0
         return mean_states(engine.below(engine.layers_count // 2), rows, pad_id)
+
+
+def _name(context: Sequence[Turn]) -> str:
+    """The random stream of a reply by what was asked, not by its place in a list.
+
+    So all systems answer a prompt with the same random numbers, and the same prompt in another
+    file has its reply remembered.
+    """
+    return "/".join(key_of(turn.role, turn.text)[:16] for turn in context)
 
 
 class Transcript(msgspec.Struct, frozen=True):

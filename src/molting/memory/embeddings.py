@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from molting.memory.store import Memory
+from molting.memory.store import Memory, kind_of
 from molting.models.encoders import Encoder, Rows, unit
 
 _CHUNK = 4096
@@ -93,4 +93,8 @@ def remembered_values(
 
 def _key(*parts: Any) -> str:
     # `repr` takes any text, lone surrogates too, and tells ("a", "b") from ("ab",).
-    return "e2:" + hashlib.blake2b(repr(parts).encode("utf-8"), digest_size=16).hexdigest()
+    return (
+        kind_of(parts)
+        + ":"
+        + hashlib.blake2b(repr(parts).encode("utf-8"), digest_size=16).hexdigest()
+    )

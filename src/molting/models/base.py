@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from molting.core.errors import ModelNotFound, UsageError
+from molting.models.allocator import release_memory
 from molting.models.fake import fake_model, fake_tokenizer
+from molting.models.quantize import quantize, require_bitsandbytes
 from molting.models.quiet import quiet
 from molting.models.sources import ModelSource
 
@@ -47,10 +51,13 @@ def load_tokenizer(source: ModelSource) -> Any:
     return tokenizer
 
 
-def load_model(source: ModelSource, dtype: str) -> LoadedModel:
-    """Load weights in `float32` or `bfloat16`, frozen."""
+def load_model(source: ModelSource, dtype: str, *, four_bit: bool = False) -> LoadedModel:
+    """Load weights in `float32` or `bfloat16`, frozen; with `four_bit` the linear layers are in
+    NF4, and `dtype` is what they compute in."""
     import torch
 
+    if four_bit:
+        require_bitsandbytes()
     torch_dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
     tokenizer = load_tokenizer(source)
     if source.folder is None:
@@ -65,6 +72,11 @@ def load_model(source: ModelSource, dtype: str) -> LoadedModel:
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             line = (str(error).strip().splitlines() or [""])[0]
             raise ModelNotFound(f"{source.name}: its weights cannot be loaded: {line}") from None
+    if four_bit:
+        model = quantize(model, torch_dtype)
+        # What it computes is not what the full weights compute: it must not be remembered as such.
+        source = msgspec.structs.replace(source, weights=f"{source.weights}:nf4")
+        release_memory()
     model.eval().requires_grad_(False)
     if torch.cuda.is_available():
         model.to("cuda")

@@ -141,10 +141,6 @@ class Engine:
         rows, width = tokens_BT.shape
         shared = 0 if prefix is None else prefix.keys.shape[3]
         position_T = torch.arange(shared, shared + width, device=self.device)
-        future_TT = torch.full((width, width), float("-inf"), device=self.device).triu(1)
-        # Queries of a group stand one behind the other: (G, T) flattened.
-        groups = self.heads // self.key_heads
-        mask = future_TT.to(self.dtype).repeat(groups, 1)[None, None]
 
         def store(layer: int, key_BHTK: Any, value_BHTK: Any) -> tuple[Any, Any]:
             if cache is not None:
@@ -153,7 +149,33 @@ class Engine:
             return key_BHTK, value_BHTK
 
         with torch.inference_mode():
+            mask = self._causal(width)
             return self._forward(tokens_BT, position_T[None], mask, store, prefix)
+
+    def states(self, tokens_BT: Any, layers: Sequence[int]) -> list[Any]:
+        """Hidden states (B, T, D) after each of `layers`, as transformers counts them.
+
+        0 is the embeddings; the last layer's states are normed, those of the others are not. What
+        lies above the highest layer asked for is not run. Rows are padded on the right.
+        """
+        import torch
+
+        width = tokens_BT.shape[1]
+        position_T = torch.arange(width, device=self.device)
+        found: dict[int, Any] = {}
+        highest = max(layers)
+
+        def watch(done: int, state_BTD: Any) -> bool:
+            if done in layers:
+                found[done] = state_BTD
+            return done < highest
+
+        with torch.inference_mode():
+            mask = self._causal(width)
+            last = self._forward(
+                tokens_BT, position_T[None], mask, lambda _, k, v: (k, v), None, watch
+            )
+        return [last if layer == self.layers_count else found[layer] for layer in layers]
 
     def read_masked(
         self, tokens_BT: Any, position_BT: Any, unseen_BTT: Any, prefix: KeyValues | None
@@ -204,6 +226,15 @@ class Engine:
         with torch.inference_mode():
             return self._head(hidden_ND)
 
+    def _causal(self, width: int) -> Any:
+        """The mask of `width` new tokens (1, 1, G·T, T), in which no token looks ahead."""
+        import torch
+
+        future_TT = torch.full((width, width), float("-inf"), device=self.device).triu(1)
+        # Queries of a group stand one behind the other: (G, T) flattened.
+        groups = self.heads // self.key_heads
+        return future_TT.to(self.dtype).repeat(groups, 1)[None, None]
+
     def _forward(
         self,
         tokens_BT: Any,
@@ -211,7 +242,9 @@ class Engine:
         mask: Any,
         store: Callable[[int, Any, Any], tuple[Any, Any]],
         prefix: KeyValues | None,
+        watch: Callable[[int, Any], bool] = lambda done, state_BTD: True,
     ) -> Any:
+        """`watch` sees the state after every layer, and says whether to go on."""
         from torch.nn.functional import embedding, silu
 
         rows, width = tokens_BT.shape
@@ -227,6 +260,8 @@ class Engine:
         sin[..., :half].neg_()
         turned = heads + key_heads
         for number, layer in enumerate(self.layers):
+            if not watch(number, state_BTD):
+                return state_BTD
             normal = _rms_norm(state_BTD, layer.attention_norm, eps)
             mixed = layer.qkv(normal).view(rows, width, turned + key_heads, head)
             turning = mixed[:, :, :turned]
@@ -296,7 +331,9 @@ def inner_model(model: Any) -> Any:
 
 
 def _mergeable(module: Any) -> bool:
-    """Plain layers, and LoRA layers whose update is a product of two matrices."""
+    """Plain layers, and LoRA layers whose update is a product of two matrices; none in 4 bits."""
+    if hasattr(getattr(module, "weight", None), "quant_state"):
+        return False
     if not hasattr(module, "lora_A"):
         return True
     return hasattr(module, "get_delta_weight") and not any(getattr(module, "use_dora", {}).values())
@@ -340,14 +377,15 @@ class Linear:
         apply = torch.ops.mkldnn._linear_pointwise
         return apply(input_ND, self._packed, self.bias_O, "none", [], "")
 
-    def plus(self, input_ND: Any, addend_NO: Any) -> Any:
-        """The output plus `addend_NO`, added while the product is written."""
+    def plus(self, input_ND: Any, inner_NR: Any, up_RO: Any) -> Any:
+        """The output plus `inner_NR` · `up_RO`, added while a product is written."""
         import torch
 
         if self._packed is None:
-            return torch.nn.functional.linear(input_ND, self.weight_OD, self.bias_O) + addend_NO
+            output_NO = torch.nn.functional.linear(input_ND, self.weight_OD, self.bias_O)
+            return output_NO.addmm_(inner_NR, up_RO)
         apply = torch.ops.mkldnn._linear_pointwise.binary
-        return apply(input_ND, addend_NO, self._packed, self.bias_O, "add")
+        return apply(input_ND, inner_NR @ up_RO, self._packed, self.bias_O, "add")
 
 
 def _packed(weight: Any) -> Any:

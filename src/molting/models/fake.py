@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from molting.models.catalogue import FAKE_WIDTH
+
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
@@ -43,7 +45,7 @@ def fake_model() -> Any:
 
     config = LlamaConfig(
         vocab_size=264,
-        hidden_size=48,
+        hidden_size=FAKE_WIDTH,
         intermediate_size=96,
         num_hidden_layers=2,
         num_attention_heads=4,

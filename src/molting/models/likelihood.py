@@ -168,7 +168,8 @@ def row_losses(
     model.eval()
     done = 0
     try:
-        with torch.inference_mode():
+        # Not inference mode: weights that are gathered for this (FSDP) are trained with next.
+        with torch.no_grad():
             for indices in by_length(rows):
                 batch = collate([rows[i] for i in indices], pad_id, device)
                 losses_N = token_losses(model, batch).double()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from molting.models.catalogue import CATALOGUE
 from molting.models.fake import fake_model
 from molting.models.quiet import quiet
 from molting.models.sources import ModelSource
+from molting.models.top import narrow
 
 SHORT_TARGETS = {
     "q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj",
@@ -33,6 +35,8 @@ def lora_config(train: Train, base_name: str) -> Any:
         r=train.rank,
         lora_alpha=train.alpha,
         lora_dropout=train.dropout,
+        use_dora=train.dora,
+        use_rslora=train.rslora,
         target_modules=targets,
         base_model_name_or_path=base_name,
     )
@@ -44,6 +48,8 @@ def attach_lora(model: Any, train: Train, base_name: str, seed: int) -> Any:
     from peft import get_peft_model
 
     config = lora_config(train, base_name)
+    if train.mode == "fast":
+        narrow(config, model, train)
     if not isinstance(config.target_modules, str):
         _check_targets(model, config.target_modules)
     with torch.random.fork_rng(devices=[]), quiet():
@@ -115,9 +121,14 @@ def hub_name(spec: str) -> str:
 
 
 def count_parameters(model: Any) -> tuple[int, int]:
-    """Trainable and total parameters; tied weights count once."""
+    """Trainable and total parameters; tied weights count once, packed ones for what they stand for."""
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return trainable, sum(p.numel() for p in model.parameters())
+    return trainable, sum(_values(p) for p in model.parameters())
+
+
+def _values(parameter: Any) -> int:
+    packed = getattr(parameter, "quant_state", None)
+    return int(parameter.numel() if packed is None else math.prod(packed.shape))
 
 
 def count_for_shape(shape: dict[str, Any], train: Train) -> tuple[int, int]:

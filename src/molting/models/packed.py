@@ -23,6 +23,9 @@ class Layout(NamedTuple):
     rows: int
     width: int
     """T."""
+    ends: tuple[int, ...]
+    """For each row, how many of its tokens are there: what stands behind the last place that
+    predicts a trained token changes nothing."""
     padded_N: Any
     """For each token behind the prefix, its place in the padded (B, T), flat; shape (N − P,)."""
     future_TT: Any
@@ -34,30 +37,39 @@ class Layout(NamedTuple):
     row_M: Any
 
 
-def lay_out(rows: Sequence[Rendered], device: Any, least_prefix: int = 8) -> Layout:
+_LEAST_PREFIX = 8
+"""A shorter one is not worth a row of its own."""
+
+
+def shared_prefix(rows: Sequence[Rendered]) -> int:
+    """Tokens that all rows begin with and that are computed once; 0 where that does not pay."""
+    # One token less than up to the first trained one: what predicts it belongs to the row.
+    return common_prefix([row.ids[: max(1, row.first_trained)] for row in rows], _LEAST_PREFIX)
+
+
+def lay_out(rows: Sequence[Rendered], device: Any) -> Layout:
     """The layout of some rows. The prefix ends before any row's first trained token is predicted."""
     import torch
 
-    # One token less than up to the first trained one: what predicts it belongs to the row.
-    heads = [row.ids[: max(1, row.first_trained)] for row in rows]
-    shared = common_prefix(heads, least_prefix)
+    shared = shared_prefix(rows)
     ids = list(rows[0].ids[:shared])
     position = list(range(shared))
     padded: list[int] = []
     at: list[int] = []
     targets: list[int] = []
     owner: list[int] = []
-    width = max(len(row.ids) - shared for row in rows)
-    for b, row in enumerate(rows):
+    ends = tuple(max(_last_trained(row), shared + 1) for row in rows)
+    width = max(ends) - shared
+    for b, (row, end) in enumerate(zip(rows, ends, strict=True)):
         start = len(ids) - shared
-        for t in range(shared, len(row.ids)):
-            if row.trained[t] and t > shared:
-                at.append(shared + start + t - shared - 1)
+        for t in range(shared + 1, min(end + 1, len(row.ids))):
+            if row.trained[t]:
+                at.append(start + t - 1)
                 targets.append(row.ids[t])
                 owner.append(b)
-        ids += row.ids[shared:]
-        position += range(shared, len(row.ids))
-        padded += range(b * width, b * width + len(row.ids) - shared)
+        ids += row.ids[shared:end]
+        position += range(shared, end)
+        padded += range(b * width, b * width + end - shared)
 
     def tensor(values: list[int]) -> Any:
         return torch.tensor(values, dtype=torch.long, device=device)
@@ -66,9 +78,13 @@ def lay_out(rows: Sequence[Rendered], device: Any, least_prefix: int = 8) -> Lay
         return torch.ones((size, size), dtype=torch.bool, device=device).triu(1)
 
     return Layout(
-        tensor(ids), tensor(position), shared, len(rows), width, tensor(padded),
+        tensor(ids), tensor(position), shared, len(rows), width, ends, tensor(padded),
         future(width), future(shared), tensor(at), tensor(targets), tensor(owner),
     )  # fmt: skip
+
+
+def _last_trained(row: Rendered) -> int:
+    return max((t for t, trained in enumerate(row.trained) if trained), default=0)
 
 
 class _Kept(NamedTuple):

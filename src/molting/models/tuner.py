@@ -13,11 +13,11 @@ K head width, D width, O a product's outputs, R stacked ranks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from molting.models.engine import Linear, inner_model, supported
-from molting.models.likelihood import HEAD_ROWS
+from molting.models.head import Head
 from molting.models.packed import Layout, attend, attend_backward, lay_out
 from molting.models.render import Rendered
 
@@ -51,6 +51,15 @@ def tunable(model: Any) -> bool:
         and all(".lora_A." in name or ".lora_B." in name for name in trained)
         and all(name.split(".lora_")[0].rsplit(".", 1)[-1] in known for name in trained)
     )
+
+
+def lowest_adapted(model: Any) -> int:
+    """Number of the lowest layer with an adapter; of layers, when there is none."""
+    layers = inner_model(model).model.layers
+    adapted = (
+        i for i, layer in enumerate(layers) if any(hasattr(m, "lora_A") for m in layer.modules())
+    )
+    return next(adapted, len(layers))
 
 
 class _Adapted:
@@ -96,7 +105,7 @@ class _Adapted:
         if not self.parts:
             return self.forward(input_ND), None
         inner_NR = input_ND @ self.down_RD.T
-        return self.forward.plus(input_ND, inner_NR @ self.up_OR.T), inner_NR
+        return self.forward.plus(input_ND, inner_NR, self.up_OR.T), inner_NR
 
     def back(self, at_output_NO: Any, input_ND: Any, inner_NR: Any, grads: dict[str, Any]) -> Any:
         """Gradient at the input (N, D); those of the adapters are added to `grads`."""
@@ -108,7 +117,7 @@ class _Adapted:
         for name_a, name_b, outputs, ranks, scale in self.parts:
             _add(grads, name_a, down_RD[ranks])
             _add(grads, name_b, up_OR[outputs, ranks] * scale)
-        return self.backward.plus(at_output_NO, at_inner_NR @ self.down_RD)
+        return self.backward.plus(at_output_NO, at_inner_NR, self.down_RD)
 
 
 class _Layer(NamedTuple):
@@ -127,6 +136,8 @@ class _Kept(NamedTuple):
     scale_N1: Any
     inner_qkv: Any
     heads: Any
+    only_M: Any
+    """Which tokens go on behind the attention; None is all of them."""
     found_ND: Any
     inner_out: Any
     between_ND: Any
@@ -140,8 +151,14 @@ class _Kept(NamedTuple):
 class Tuner:
     """Computes losses and the adapters' gradients. Weights of the adapters come through `load`."""
 
-    def __init__(self, model: Any) -> None:
-        """`model`: a PEFT model for which `tunable` is true."""
+    def __init__(
+        self, model: Any, below: Callable[[Sequence[Rendered]], list[Any]] | None = None
+    ) -> None:
+        """`model`: a PEFT model for which `tunable` is true.
+
+        `below` knows, for each row, the stream (its tokens, D), float32, that enters the lowest
+        adapted layer. With it, what lies below that layer is neither made ready nor run.
+        """
         import torch
 
         inner = inner_model(model)
@@ -156,10 +173,14 @@ class Tuner:
         self.dtype, self.device = self.embedding.dtype, self.embedding.device
         self.norm = body.norm.weight.float()
         self._rotary = body.rotary_emb
+        self._below = below
+        self.lowest = lowest_adapted(model)
+        """The first layer with an adapter: no gradient is needed below it."""
+        self._first = self.lowest if below else 0
         names = {id(module): name for name, module in model.named_modules()}
         with torch.no_grad():
             self.layers = []
-            for layer in body.layers:
+            for layer in body.layers[self._first :]:
                 groups = []
                 for part, projections in _GROUPS:
                     modules = [getattr(getattr(layer, part), p) for p in projections]
@@ -174,13 +195,7 @@ class Tuner:
                         groups[3],
                     )
                 )
-            head = inner.get_output_embeddings().weight
-            self._head, self._head_back = Linear(head, None), Linear(head.T, None)
-        self.lowest = min(
-            (i for i, layer in enumerate(self.layers) if any(g.parts for g in _groups(layer))),
-            default=len(self.layers),
-        )
-        """The first layer with an adapter: no gradient is needed below it."""
+            self._head = Head(inner.get_output_embeddings().weight)
 
     def load(self, masters: dict[str, Any]) -> None:
         """Take the adapters' weights (float32, PEFT's parameter names)."""
@@ -197,31 +212,24 @@ class Tuner:
 
         with torch.no_grad():
             layout = lay_out(rows, self.device)
-            stream_ND = torch.nn.functional.embedding(layout.ids_N, self.embedding).float()
+            stream_ND = self._entering(rows, layout)
             cos, sin = self._rotary(stream_ND.to(self.dtype)[None], layout.position_N[None])
             turn = (cos[0][:, None], _signed(sin[0])[:, None])
             kept = []
-            for number, layer in enumerate(self.layers):
-                stream_ND, left = self._layer(layer, stream_ND, layout, turn)
+            for number, layer in enumerate(self.layers, self._first):
+                # Behind the last layer's attention only what predicts a trained token counts.
+                only_M = layout.at_M if layer is self.layers[-1] else None
+                stream_ND, left = self._layer(layer, stream_ND, layout, turn, only_M)
                 kept.append(left if gradients and number >= self.lowest else None)
-            hidden_MD = stream_ND[layout.at_M]
+            hidden_MD = stream_ND
             normal_MD, scale_M1 = _normal(hidden_MD, self.norm, self.eps, self.dtype)
-            nats, at_normal = [], []
-            for start in range(0, len(normal_MD), HEAD_ROWS):
-                part_MD = normal_MD[start : start + HEAD_ROWS]
-                target_M1 = layout.targets_M[start : start + HEAD_ROWS, None]
-                logits_MV = self._head(part_MD).float()
-                total_M1 = logits_MV.logsumexp(-1, keepdim=True)
-                nats.append((total_M1 - logits_MV.gather(-1, target_M1))[:, 0])
-                if gradients:
-                    share_MV = logits_MV.sub_(total_M1).exp_()
-                    share_MV.scatter_add_(-1, target_M1, -torch.ones_like(total_M1))
-                    at_normal.append(self._head_back(share_MV.to(self.dtype)).float())
-            nats_M = torch.cat(nats) if nats else stream_ND.new_zeros(0)
+            nats_M, at_normal_MD = self._head.losses(
+                normal_MD, layout.targets_M, gradients=gradients
+            )
             left_over = (
-                (layout, turn, kept, hidden_MD, scale_M1, torch.cat(at_normal), len(stream_ND))
-                if gradients and at_normal
-                else None
+                None
+                if at_normal_MD is None
+                else (layout, turn, kept, hidden_MD, scale_M1, at_normal_MD)
             )
             return Losses(nats_M, layout.row_M, left_over)
 
@@ -231,22 +239,33 @@ class Tuner:
 
         if losses.kept is None:
             return
-        layout, turn, kept, hidden_MD, scale_M1, at_normal_MD, count = losses.kept
+        layout, turn, kept, hidden_MD, scale_M1, at_normal_MD = losses.kept
         with torch.no_grad():
-            at_hidden_MD = _normal_back(
+            at_stream_ND = _normal_back(
                 at_normal_MD * weight_N[:, None].float(), hidden_MD, scale_M1, self.norm
             )
-            at_stream_ND = at_hidden_MD.new_zeros(count, at_hidden_MD.shape[1])
-            # Every trained token is predicted from a place of its own.
-            at_stream_ND.index_copy_(0, layout.at_M, at_hidden_MD)
-            for number in range(len(self.layers) - 1, self.lowest - 1, -1):
+            for number in reversed(range(self.lowest - self._first, len(self.layers))):
                 layer, left = self.layers[number], kept[number]
                 at_stream_ND = self._layer_back(layer, left, at_stream_ND, layout, turn, grads)
                 kept[number] = None
 
+    def _entering(self, rows: Sequence[Rendered], layout: Layout) -> Any:
+        """The stream (N, D) that enters the first layer held here."""
+        import torch
+
+        if self._below is None:
+            return torch.nn.functional.embedding(layout.ids_N, self.embedding).float()
+        streams = self._below(rows)
+        tails = [
+            stream_TD[layout.prefix : end]
+            for stream_TD, end in zip(streams, layout.ends, strict=True)
+        ]
+        return torch.cat([streams[0][: layout.prefix], *tails])
+
     def _layer(
-        self, layer: _Layer, stream_ND: Any, layout: Layout, turn: tuple[Any, Any]
+        self, layer: _Layer, stream_ND: Any, layout: Layout, turn: tuple[Any, Any], only_M: Any
     ) -> tuple[Any, _Kept]:
+        """The stream behind a layer, of all tokens or of those at `only_M`."""
         from torch.nn.functional import silu
 
         before_ND = stream_ND
@@ -260,6 +279,8 @@ class Tuner:
             query, turning[:, self.heads :], mixed[:, self.heads + self.key_heads :], layout
         )
         found_ND = found.reshape(len(normal_ND), -1)
+        if only_M is not None:
+            found_ND, stream_ND = found_ND[only_M], stream_ND[only_M]
         change_ND, inner_out = layer.out(found_ND)
         between_ND = stream_ND + change_ND
         normal_ND, between_scale_N1 = _normal(between_ND, layer.mlp_norm, self.eps, self.dtype)
@@ -267,7 +288,7 @@ class Tuner:
         gate_NF, up_NF = both.chunk(2, -1)
         change_ND, inner_down = layer.down(silu(gate_NF).mul_(up_NF))
         return between_ND + change_ND, _Kept(
-            before_ND, scale_N1, inner_qkv, heads, found_ND, inner_out,
+            before_ND, scale_N1, inner_qkv, heads, only_M, found_ND, inner_out,
             between_ND, between_scale_N1, inner_gate_up, gate_NF, up_NF, inner_down,
         )  # fmt: skip
 
@@ -304,11 +325,19 @@ class Tuner:
         # Attention.
         at_found = layer.out.back(
             at_between_ND.to(self.dtype), left.found_ND, left.inner_out, grads
-        ).view(len(active_NF), self.heads, self.head_width)
+        )
+        count = len(left.before_ND)
+        if left.only_M is not None:
+            at_found, at_between_ND = (
+                # Every trained token is predicted from a place of its own.
+                part_MD.new_zeros(count, part_MD.shape[1]).index_copy_(0, left.only_M, part_MD)
+                for part_MD in (at_found, at_between_ND)
+            )
+        at_found = at_found.view(count, self.heads, self.head_width)
         at_query, at_key, at_value = attend_backward(at_found, left.heads, layout)
         at_query = at_query * self.head_width**-0.5
         at_turning = _turn_back(torch.cat([at_query, at_key], 1), *turn)
-        at_mixed = torch.cat([at_turning, at_value], 1).view(len(active_NF), -1)
+        at_mixed = torch.cat([at_turning, at_value], 1).view(count, -1)
         normal_ND = _apply_normal(left.before_ND, left.scale_N1, layer.attention_norm, self.dtype)
         at_normal_ND = layer.qkv.back(at_mixed, normal_ND, left.inner_qkv, grads)
         return at_between_ND + _normal_back(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from molting.core.artifacts import read_json
+from molting.core.artifacts import file_hash, read_json
 from molting.core.corpus import load_corpus
 from molting.core.project import Molt, Project, shown_model
 from molting.report.gates import weigh
@@ -53,6 +54,8 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
         "questionnaire": read_json(asked)["result"] if asked.exists() else None,
         "overlap": result.get("overlap") or {"train_eval_exact": None, "train_eval_near": None},
         "prompts": result.get("prompts"),
+        "judge": _aside(folder, "judge.json"),
+        "people": _aside(folder, "people.json"),
         "paths": {
             "adapter": project.shown(folder / "adapter"),
             "report": project.shown(report) if report.exists() else None,
@@ -61,6 +64,16 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
             else None,
         },
     }
+
+
+def _aside(folder: Path, name: str) -> dict[str, Any] | None:
+    """What a judge or people said of the transcripts as they are; None when they said nothing."""
+    transcripts, path = folder / "transcripts.jsonl", folder / name
+    if not path.exists() or not transcripts.exists():
+        return None
+    found: dict[str, Any] = read_json(path)
+    # Said of replies that are not the molt's any more.
+    return found if found.get("transcripts") == file_hash(transcripts) else None
 
 
 def verdict(result: dict[str, Any], name: str) -> dict[str, Any] | None:

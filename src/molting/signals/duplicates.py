@@ -161,23 +161,51 @@ class Duplicates:
             )
         return replace(self, thresholds={**self.thresholds, **changed})
 
-    def joined(self, pairs: Iterable[Match]) -> Duplicates:
-        """With pairs of other kinds, which join the same groups."""
-        return replace(self, others=(*self.others, *pairs))
+    def joined(self, kind: str, pairs: Iterable[Pair], threshold: float = 0.0) -> Duplicates:
+        """With pairs of another kind, such as `semantic`, which join the same groups.
+
+        They are pairs of first texts, as a search for that kind finds them; with a boundary, only
+        what goes across counts. `at(kind=…)` changes the threshold.
+        """
+        copies = _copies(self.found.same)
+        made = [
+            Match(left, right, pair.similarity, kind, self.level)
+            for pair in pairs
+            for left, right in (
+                [(pair.left, pair.right)]
+                if self.boundary is None
+                else self._between(
+                    copies.get(pair.left, [pair.left]), copies.get(pair.right, [pair.right])
+                )
+            )
+        ]
+        thresholds = {**self.thresholds, kind: threshold}
+        return replace(self, others=(*self.others, *made), thresholds=thresholds)
 
     def pairs(self) -> Iterator[Match]:
         """Every pair that counts, by left and right row.
 
         A copy is paired with the first row of its text. Where two texts stand in many rows, each
-        row is paired with the other text's first row rather than with every row.
+        row is paired with the other text's first row rather than with every row. A pair that is
+        exact or near is not told again as another kind.
         """
         kept = self.found.similarity >= self.thresholds.get("near", 0.0)
-        others = (p for p in self.others if p.similarity >= self.thresholds.get(p.kind, 0.0))
-        yield from sorted([*self._exact(), *self._near(kept), *others])
+        told = [*self._exact(), *self._near(kept)]
+        if self.others:
+            known = {(pair.left, pair.right) for pair in told}
+            told += [
+                pair
+                for pair in self.others
+                if pair.similarity >= self.thresholds.get(pair.kind, 0.0)
+                and (pair.left, pair.right) not in known
+            ]
+        yield from sorted(told)
 
     def weaker(self) -> list[Match]:
-        """Near pairs from the floor up to the threshold."""
-        return sorted(self._near(self.found.similarity < self.thresholds.get("near", 0.0)))
+        """Pairs that were kept and do not reach the threshold of their kind."""
+        near = self._near(self.found.similarity < self.thresholds.get("near", 0.0))
+        others = (p for p in self.others if p.similarity < self.thresholds.get(p.kind, 0.0))
+        return sorted([*near, *others])
 
     def groups(self) -> list[Group]:
         """Groups of two or more rows, by their first row, which represents them until a caller

@@ -6,7 +6,6 @@ need is shared once. The functions are the same, so the results are.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +18,8 @@ Small = TypeVar("Small")
 Large = TypeVar("Large")
 
 EngineName = Literal["local", "ray"]
+_OBJECT_STORE = 2 << 30
+"""Bytes of shared memory of a cluster that is started here; beyond them Ray goes on to disk."""
 
 
 class Shared(Generic[T]):
@@ -149,16 +150,23 @@ def engine(name: EngineName = "local", workers: int | None = None) -> Engine:
 
 
 def _start(ray: Any, address: str | None) -> None:
+    """Join the cluster of that address, of RAY_ADDRESS, or one that runs here; else start one."""
     import logging
 
-    address = address or os.environ.get("RAY_ADDRESS")
-    with contextlib.suppress(KeyError):
-        # Ray reports use over the network unless told not to.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(
-        address=address or "local", logging_level=logging.ERROR, log_to_driver=False,
-        **({} if address else {"include_dashboard": False}),
-    )  # fmt: skip
+    # Ray reports use over the network unless told not to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    named = address or os.environ.get("RAY_ADDRESS")
+    if named:
+        ray.init(address=named, **quiet)
+        return
+    try:
+        ray.init(address="auto", **quiet)
+    except ConnectionError:
+        # The default object store takes a third of the memory; the texts' n-grams need little.
+        ray.init(
+            address="local", include_dashboard=False, object_store_memory=_OBJECT_STORE, **quiet
+        )
 
 
 def _cores() -> int:

@@ -20,24 +20,25 @@ _ROUNDS = 6
 
 
 def close_pairs(
-    rows_ND: Array, floor: float, most: int, seed: int = 0
+    rows_ND: Array, floor: float, most: int, seed: int = 0, side: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """(left, right, cosine) of pairs left < right with cosine ≥ `floor`, sorted, each once.
 
     `rows_ND` are unit rows. Each row proposes its `most` closest at the most. Up to 10,000 rows
     every pair is compared, in blocks; above, only rows that share one of eight nearest cells of a
     k-means partition (inverted file; Jégou et al. 2011), which finds all but a few (see
-    `benchmarks/semantic.py search`). Memory stays below a few hundred MB beside the rows.
+    `benchmarks/semantic.py search`). Memory stays below a few hundred MB beside the rows. With
+    `side` (1 for rows of one set, 2 of another, 3 of both) pairs go across.
     """
     import numpy as np
 
     rows_ND = np.ascontiguousarray(rows_ND, np.float32)
-    found = (
-        _every(rows_ND, floor, most)
-        if len(rows_ND) <= _EXACT_ROWS
-        else _cells(rows_ND, floor, most, seed)
-    )
-    left, right, cosine = (np.concatenate(part) for part in found)
+    found = _Found(floor, most, side)
+    if len(rows_ND) <= _EXACT_ROWS:
+        _every(rows_ND, found)
+    else:
+        _cells(rows_ND, found, seed)
+    left, right, cosine = (np.concatenate(part) for part in found.parts)
     small, large = np.minimum(left, right), np.maximum(left, right)
     keys = small * len(rows_ND) + large
     _, first = np.unique(keys, return_index=True)
@@ -60,20 +61,16 @@ def _closest_of_each(left: Array, right: Array, cosine: Array, most: int) -> Arr
     return found
 
 
-def _every(rows_ND: Array, floor: float, most: int) -> tuple[list[Array], list[Array], list[Array]]:
+def _every(rows_ND: Array, found: _Found) -> None:
     import numpy as np
 
     places = np.arange(len(rows_ND))
-    found = _Found()
     for start in range(0, len(rows_ND), _BLOCK):
         block = places[start : start + _BLOCK]
-        found.add(rows_ND[block] @ rows_ND.T, block, places, floor, most)
-    return found.parts
+        found.add(rows_ND[block] @ rows_ND.T, block, places)
 
 
-def _cells(
-    rows_ND: Array, floor: float, most: int, seed: int
-) -> tuple[list[Array], list[Array], list[Array]]:
+def _cells(rows_ND: Array, found: _Found, seed: int) -> None:
     import numpy as np
 
     centres_CD = _centres(rows_ND, int(len(rows_ND) ** 0.5), seed)
@@ -88,7 +85,6 @@ def _cells(
     bounds = np.searchsorted(home[by_home], np.arange(len(centres_CD) + 1))
     flat = np.argsort(near_NP.ravel(), kind="stable")
     visits = np.searchsorted(near_NP.ravel()[flat], np.arange(len(centres_CD) + 1))
-    found = _Found()
     for cell in range(len(centres_CD)):
         members = by_home[bounds[cell] : bounds[cell + 1]]
         visitors = flat[visits[cell] : visits[cell + 1]] // _PROBES
@@ -98,14 +94,14 @@ def _cells(
         width = max(1, min(_BLOCK * 4, 64_000_000 // len(members) // 4))
         for start in range(0, len(visitors), width):
             block = visitors[start : start + width]
-            found.add(rows_ND[block] @ rows_ND[members].T, block, members, floor, most)
-    return found.parts
+            found.add(rows_ND[block] @ rows_ND[members].T, block, members)
 
 
 class _Found:
-    def __init__(self) -> None:
+    def __init__(self, floor: float, most: int, side: Array | None) -> None:
         import numpy as np
 
+        self._floor, self._most, self._side = floor, most, side
         # Never empty, so that there is something to concatenate.
         self.parts: tuple[list[Array], list[Array], list[Array]] = (
             [np.zeros(0, np.int64)],
@@ -113,13 +109,14 @@ class _Found:
             [np.zeros(0, np.float32)],
         )
 
-    def add(
-        self, cosine_QM: Array, queries: Array, members: Array, floor: float, most: int
-    ) -> None:
+    def add(self, cosine_QM: Array, queries: Array, members: Array) -> None:
         import numpy as np
 
-        q, m = np.nonzero(cosine_QM >= floor)
+        most = self._most
+        q, m = np.nonzero(cosine_QM >= self._floor)
         other = queries[q] != members[m]
+        if self._side is not None:
+            other &= (self._side[queries[q]] | self._side[members[m]]) == 3
         q, m = q[other], m[other]
         values = cosine_QM[q, m]
         counts = np.bincount(q, minlength=len(queries))

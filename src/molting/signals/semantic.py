@@ -65,32 +65,55 @@ def semantic_pairs(
     encoder: Encoder,
     threshold: float = THRESHOLD,
     candidates: int = CANDIDATES,
+    boundary: int | None = None,
 ) -> list[Pair]:
     """Pairs of different texts that say the same, sorted; `similarity` is the probability.
 
     Texts that fold alike are one text here, the first: exact pairs are `exact_pairs`' business.
     Each text is compared with its `candidates` closest by cosine. Ask with `FLOOR` and keep what
-    comes, and any higher threshold is a filter (`at_least`), not another search.
+    comes, and any higher threshold is a filter (`at_least`), not another search. With `boundary`
+    only pairs of a text before that place and one from it on are looked for.
     """
     import numpy as np
 
     first: dict[str, int] = {}
+    sides: dict[int, int] = {}
     for i, text in enumerate(texts):
         if folded := fold(text):
-            first.setdefault(folded, i)
+            place = first.setdefault(folded, i)
+            sides[place] = sides.get(place, 0) | (1 if boundary is None or i < boundary else 2)
     places = np.array(list(first.values()), np.int64)
+    side = None if boundary is None else np.array([sides[i] for i in first.values()], np.uint8)
     if len(places) < 2:
         return []
     kept = [texts[i] for i in places]
     rows = encoder.encode(kept)
     least = least_cosine(calibration_of(encoder), threshold)
-    left, right, cosine = close_pairs(rows, least, candidates)
+    left, right, cosine = close_pairs(rows, least, candidates, side=side)
     scores = score_places(kept, left, right, encoder, cosine)
     found = []
     for k in np.nonzero(scores >= threshold)[0]:
         i, j = int(places[left[k]]), int(places[right[k]])
         found.append(Pair(min(i, j), max(i, j), float(scores[k])))
     return sorted(found)
+
+
+def judged(
+    texts: Sequence[str], pairs: Sequence[Pair], judge: Encoder, threshold: float
+) -> list[Pair]:
+    """Pairs that another encoder found, with the probability that `judge` gives them."""
+    import numpy as np
+
+    places = sorted({place for pair in pairs for place in (pair.left, pair.right)})
+    number = {place: i for i, place in enumerate(places)}
+    left = np.array([number[pair.left] for pair in pairs], np.int64)
+    right = np.array([number[pair.right] for pair in pairs], np.int64)
+    scores = score_places([texts[place] for place in places], left, right, judge)
+    return [
+        Pair(pair.left, pair.right, float(score))
+        for pair, score in zip(pairs, scores, strict=True)
+        if score >= threshold
+    ]
 
 
 def least_cosine(known: Calibration, threshold: float) -> float:

@@ -1,4 +1,8 @@
-"""Intervals. The unit is the prompt: replies to one prompt are not independent."""
+"""Intervals and tests. The unit is the prompt: replies to one prompt are not independent.
+
+Cluster bootstrap, paired differences, training seeds as the outer level, Holm's correction,
+power, non-inferiority. What cannot be known from the numbers given is None.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +70,88 @@ def weighted_mean(values: Array, weights: Array) -> float:
     known = np.isfinite(values)
     total = weights[known].sum()
     return float(weights[known] @ values[known] / total) if total > 0 else float("nan")
+
+
+def paired_difference(
+    left: Array, right: Array, resamples: int, seed: int, level: float = 0.95
+) -> Estimate:
+    """Mean of left − right by prompt; prompts where either is unknown (NaN) are left out."""
+    difference = np.asarray(left, dtype=float) - np.asarray(right, dtype=float)
+    difference = difference[np.isfinite(difference)]
+    return cluster_bootstrap(
+        lambda w: weighted_mean(difference, w), len(difference), resamples, seed, level
+    )
+
+
+def over_seeds(
+    values: Array, resamples: int, seed: int, level: float = 0.95
+) -> tuple[Estimate, int]:
+    """Mean of values[s, i] (training seed s, prompt i) with seeds drawn as the outer level.
+
+    The second value is the number of seeds. With fewer than three the seeds' own spread is not
+    known and the interval is None: one training run is one draw (Miller, arXiv 2411.00640).
+    """
+    table = np.atleast_2d(np.asarray(values, dtype=float))
+    seeds, prompts = table.shape
+    if seeds < 3:
+        mean = float(np.nanmean(table)) if table.size else None
+        return Estimate(mean, None, None, prompts), seeds
+
+    def statistic(w_prompts: Array, w_seeds: Array) -> float:
+        by_seed = np.array([weighted_mean(row, w_prompts) for row in table])
+        return weighted_mean(by_seed, w_seeds)
+
+    return cluster_bootstrap(statistic, [prompts, seeds], resamples, seed, level), seeds
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values: below α together they err with probability α at most (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = highest
+    return adjusted
+
+
+def sign_flip_p(differences: Array, resamples: int, seed: int) -> float | None:
+    """Two-sided p of a mean paired difference being 0, by flipping signs at random."""
+    known = np.asarray(differences, dtype=float)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return None
+    random = np.random.default_rng(seed)
+    flips = random.choice((-1.0, 1.0), size=(resamples, len(known)))
+    above = (np.abs(flips @ known) >= abs(known.sum()) - 1e-12).sum()
+    return float((above + 1) / (resamples + 1))
+
+
+def prompts_needed(spread: float, half_width: float, level: float = 0.95) -> int:
+    """How many prompts make the interval of a mean ± `half_width`.
+
+    `spread` is the standard deviation of one prompt's value. For V divide the standard deviation
+    of (detector on model − detector on base) by the gap that V is measured on.
+    """
+    if spread < 0 or half_width <= 0:
+        raise ValueError("spread must be at least 0 and half_width above 0")
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + level) / 2))
+    return max(1, int(np.ceil((z * spread / half_width) ** 2)))
+
+
+def non_inferior(difference: Estimate, margin: float) -> bool | None:
+    """Whether new − old is surely above −margin; None where the interval does not decide.
+
+    `margin` is positive, in the unit of the difference, and more is better. True when the whole
+    interval lies above −margin, False when the whole of it lies below.
+    """
+    if difference.low is None or difference.high is None:
+        return None
+    if difference.low > -margin:
+        return True
+    return False if difference.high < -margin else None
 
 
 def auc(positive: Array, negative: Array) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from molting.models.packed import shared_prefix
 from molting.models.render import Rendered
 
 
@@ -27,11 +28,18 @@ def epoch_batches(
     return [batches[int(i)] for i in random.permutation(len(batches))]
 
 
-def micro_batches(rows: Sequence[Rendered], batch: list[int], most_tokens: int) -> list[list[int]]:
-    """Parts of a step that fit in memory; gradients are summed over them."""
+def micro_batches(
+    rows: Sequence[Rendered], batch: list[int], most_tokens: int, *, shared_once: bool = False
+) -> list[list[int]]:
+    """Parts of a step that fit in memory; gradients are summed over them.
+
+    With `shared_once` only the tokens behind what all rows of the batch begin with are counted: the
+    tuner computes a shared prefix once a part, so it is cheaper the fewer parts there are.
+    """
+    shared = shared_prefix([rows[i] for i in batch]) if shared_once else 0
     parts: list[list[int]] = []
     for i in sorted(batch, key=lambda i: (len(rows[i].ids), i)):
-        width = len(rows[i].ids)
+        width = len(rows[i].ids) - shared
         if parts and (len(parts[-1]) + 1) * width <= most_tokens:
             parts[-1].append(i)
         else:

@@ -26,10 +26,14 @@ class Position(msgspec.Struct, frozen=True):
     """One record an epoch (and one for epoch 0), as in metrics.jsonl."""
     losses: tuple[float, ...]
     """Training loss of each step."""
+    norms: tuple[float, ...] = ()
+    """Norm of each step's gradient, before it was clipped."""
+    micro_tokens: int = 0
+    """Padded tokens in a forward pass that have fitted in memory; 0 before the first step."""
 
 
 def save_checkpoint(folder: Path, position: Position, tensors: dict[str, Any]) -> None:
-    """Write the resume point atomically. `tensors`: master weights, moments, best weights."""
+    """Write the resume point atomically. `tensors`: master weights, moments, kept states."""
     from safetensors.torch import save_file
 
     raw = msgspec.json.encode(position).decode()
