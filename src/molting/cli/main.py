@@ -371,10 +371,19 @@ def evaluate(
         Path | None,
         typer.Option("--write-prompts", metavar="FILE", help="Write what to ask another model."),
     ] = None,
+    blind: Annotated[
+        bool, typer.Option("--blind-ab", help="People compare its replies; `blind-ab` has more.")
+    ] = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Measure a molt, or replies made elsewhere: the personality score, against the base."""
+    if blind:
+        from molting.cli.blind import Options, refuse_other_replies, run_blind
+
+        refuse_other_replies(replies, base_replies, prompts)
+        run_blind(folder, number, Options(as_json=as_json), settings or [])
+        return
     from molting.cli.evaluate import run_evaluate
 
     run_evaluate(folder, number, replies, base_replies, prompts, settings or [], as_json)
