@@ -351,7 +351,8 @@ def main() -> int:
     if options.json:
         print(json.dumps(found))
         return 0
-    if found.get("sources", {}).get("chitchat") == 0:
+    sources = found.get("sources", {})
+    if sources.get("made") and not sources["chitchat"]:
         print("chitchat-dataset is not installed; made turns stand in for its messages")
     _show(found)
     return 0
