@@ -7,6 +7,7 @@ anyone who asks: `interrupted` is called before each step, `Progress.step` after
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import re
 import sys
@@ -24,8 +25,9 @@ from molting.models.base import load_model
 from molting.models.likelihood import mean_loss
 from molting.models.lora import attach_lora
 from molting.models.sources import find_model
-from molting.train import loop
 
+# Not a plain import: the name that `_listen` replaces is the loop's own.
+loop: Any = importlib.import_module("molting.train.loop")
 _LOSS = re.compile(r"loss (\d+\.\d+)")
 
 
