@@ -164,16 +164,14 @@ def _cell(gate: dict[str, Any]) -> str:
     change = gate["change"]
     if change["value"] is None:
         return "not measured"
-    if change["low"] is None:
-        told = f"{100 * change['value'] + 0.0:+.1f}"
-    else:
-        told = " ".join(
-            (
-                f"{100 * change['value'] + 0.0:+.1f}",
-                f"[{100 * change['low']:+.1f}, {100 * change['high']:+.1f}]",
-            )
-        )
+    told = _signed(change["value"])
+    if change["low"] is not None:
+        told += f" [{_signed(change['low'])}, {_signed(change['high'])}]"
     return f"{gate['shown']}: {told} (n={gate['n']}) {mark}"
+
+
+def _signed(value: float) -> str:
+    return f"{round(100 * value, 1) + 0.0:+.1f}"
 
 
 def _persona(data: Path, name: str) -> Path:
