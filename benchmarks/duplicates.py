@@ -38,7 +38,7 @@ from molting.signals.text import fold
 
 DATA = Path("../shared/data")
 NEAR = 0.7
-SAMPLE = 2_000
+SAMPLE = 1_000
 
 
 def measure(data: Path, count: int, seed: int) -> dict[str, Any]:
@@ -53,6 +53,7 @@ def measure(data: Path, count: int, seed: int) -> dict[str, Any]:
     begun = time.perf_counter()
     semantic = semantic_pairs(texts, encoder, FLOOR)
     semantic_seconds = time.perf_counter() - begun
+    print(f"found: {near_seconds:.0f} s, {semantic_seconds:.0f} s; checking …", file=sys.stderr)
     return {
         "turns": len(texts),
         "seed": seed,
@@ -239,9 +240,11 @@ def million(data: Path, count: int, seed: int) -> dict[str, Any]:
     found = find_duplicates(texts, NEAR)
     near_seconds = time.perf_counter() - begun
     after_near = _peak()
+    print(f"near: {near_seconds:.0f} s, peak {after_near:.1f} GiB", file=sys.stderr)
     begun = time.perf_counter()
     semantic = semantic_pairs(texts, encoder, FLOOR)
     semantic_seconds = time.perf_counter() - begun
+    print(f"semantic: {semantic_seconds:.0f} s, peak {_peak():.1f} GiB", file=sys.stderr)
     begun = time.perf_counter()
     grouped = found.joined("semantic", semantic, THRESHOLD).groups()
     group_seconds = time.perf_counter() - begun

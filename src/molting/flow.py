@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from molting.evaluate.systems import Speaker
     from molting.memory.boundaries import Boundaries
     from molting.models.sources import ModelSource
+    from molting.train.depth import Depths
     from molting.train.devices import World
     from molting.train.watching import Watcher
 
@@ -234,6 +235,7 @@ def _grow(
     from molting.models.lora import attach_lora, count_parameters, hub_name, save_adapter
     from molting.models.render import Renderer
     from molting.models.sources import model_width
+    from molting.train.gap import gap_to_exact
     from molting.train.loop import Diverged, train
     from molting.train.material import prepare
     from molting.train.watching import MetricsFile, trackers
@@ -338,6 +340,10 @@ def _grow(
             },
         },
     )
+    if boundaries:
+        gap = gap_to_exact(project, molt.number)
+        told = gap or "not measured; `molting study layers` measures it"
+        progress.say(f"quality gap of fast mode to exact mode: {told}")
     del base, model, outcome
     release_memory()
 
@@ -351,6 +357,40 @@ def _begun(folder: Path, config: Config) -> str:
     if not path.exists():
         write_json(path, {"dtype": choose_dtype(config.base.dtype), "at": time.time()})
     return str(read_json(path)["dtype"])
+
+
+def measured_depths(
+    project: Project, corpus: Corpus, depths: Sequence[int], progress: Progress
+) -> Depths:
+    """How many top layers fast mode should adapt: one epoch at each number, kept for the report."""
+    from molting.memory.store import Memory
+    from molting.models.base import load_model
+    from molting.models.machine import choose_dtype
+    from molting.models.render import Renderer
+    from molting.models.sources import find_model
+    from molting.train.depth import measure_depths, study_key, usual_depths
+    from molting.train.material import prepare
+
+    config = project.config
+    source = find_model(config.base.model, config.base.revision, progress)
+    base = load_model(source, choose_dtype(config.base.dtype))
+    with Memory(project.memory, config.memory.budget_gib) as memory:
+        renderer = Renderer(base.tokenizer)
+        material = prepare(base, renderer, corpus, config.train, memory, progress)
+        found = measure_depths(
+            base,
+            material.rows,
+            material.validation,
+            config.train,
+            depths or usual_depths(int(base.model.config.num_hidden_layers)),
+            memory,
+            progress,
+        )
+    write_json(
+        project.study_file("depths", study_key(corpus.id, source.weights, config.train)),
+        msgspec.to_builtins(found),
+    )
+    return found
 
 
 def _evaluators(

@@ -116,3 +116,11 @@ def test_a_bad_ballot_is_one_line_and_no_vote(
     assert (done.code, told in done.line) == (2, True)
     assert molting("blind-ab", root, "--report", "--json").json["votes"] == 0
     assert molting("blind-ab", root, "--report", "--votes", file).code == 2
+
+
+def test_evaluate_has_it_too(molting: Any, root: Path, tmp_path: Path) -> None:
+    done = molting("evaluate", root, "--blind-ab", "--json", stdin="a\nq\n")
+    assert done.code == 0, done.err
+    assert done.json["voters"] == {"voter": 1}
+    done = molting("evaluate", root, "--blind-ab", "--replies", tmp_path / "x.jsonl")
+    assert (done.code, "molt's own replies" in done.line) == (2, True)

@@ -431,7 +431,7 @@ def test_configuration_is_exact_and_says_what_was_set(project: Project, page: st
         for item in section["values"]
     }
     assert values["train", "epochs"] == ("3", True)
-    assert values["train", "learning_rate"] == ("0.0005", False)
+    assert values["train", "learning_rate"] == ("absent", False)
     assert values["data", "files"] == ('["c.jsonl", "d.jsonl"]', True)
     assert values["data", "held_out"] == ("[]", False)
     assert values["base", "model"] == ('"tiny"', True)

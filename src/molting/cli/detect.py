@@ -26,12 +26,14 @@ from molting.evaluate.detection.detector import (
 )
 from molting.evaluate.detection.features import FeatureSettings, Reader, open_reader
 from molting.evaluate.detection.heads import HEADS
+from molting.evaluate.detection.similar import SimilarReader
 from molting.evaluate.detection.task import (
     Task,
     make_task,
     read_sequences,
     sample_windows,
 )
+from molting.memory.store import Memory
 
 
 class How(NamedTuple):
@@ -61,12 +63,15 @@ def _options(how: How) -> Detect:
         raise UsageError(str(error).replace(" - at `$.", " (--").replace("`", ")")) from None
 
 
-@contextlib.contextmanager
-def _reader(settings: FeatureSettings, memory: Path | None, progress: Progress) -> Iterator[Reader]:
-    from molting.memory.store import Memory
+def _store(memory: Path | None) -> Memory:
     from molting.models.sources import cache_root
 
-    with Memory(memory or cache_root() / "memory") as store:
+    return Memory(memory or cache_root() / "memory")
+
+
+@contextlib.contextmanager
+def _reader(settings: FeatureSettings, memory: Path | None, progress: Progress) -> Iterator[Reader]:
+    with _store(memory) as store:
         yield open_reader(settings, store, progress)
 
 
@@ -116,7 +121,9 @@ def run_train(file: Path, head: str, to: Path, how: How, masked: bool, as_json: 
     )
 
 
-def run_predict(folder: Path, file: Path, memory: Path | None, as_json: bool) -> None:
+def run_predict(
+    folder: Path, file: Path, memory: Path | None, similar: float | None, as_json: bool
+) -> None:
     """Say of every row which class, and how sure; where labels are known, how often it is right."""
     detector = load_detector(folder)
     settings = detector.settings
@@ -126,13 +133,17 @@ def run_predict(folder: Path, file: Path, memory: Path | None, as_json: bool) ->
     texts = [sample_windows(data, s, options, masked=settings.masked) for s in data.samples]
     with (
         Terminal() as terminal,
-        _reader(settings.features, memory, terminal) as reader,
+        _store(memory) as store,
     ):
+        reader = open_reader(settings.features, store, terminal)
         if reader.id != settings.features_id:
             raise UsageError(
                 f"{folder}: was trained on other weights of {settings.features.model!r} than the "
                 "ones found here; train again"
             )
+        approximate = None
+        if similar is not None:
+            reader = approximate = SimilarReader(reader, store, similar, terminal)
         answers = detector.answers(read_sequences(texts, reader))
     rows = [
         {
@@ -155,6 +166,7 @@ def run_predict(folder: Path, file: Path, memory: Path | None, as_json: bool) ->
                 },
                 "rows": rows,
                 "right": right,
+                "similar": approximate.told() if approximate else None,
             }
         )
         return
@@ -166,6 +178,17 @@ def run_predict(folder: Path, file: Path, memory: Path | None, as_json: bool) ->
     out().print(table)
     for trait, (hits, n) in right.items():
         out().print(f"{trait}: {hits} of {n} as labelled", markup=False)
+    told = approximate.told() if approximate else None
+    if told:
+        error = told["relative_error"]
+        known = "not measured" if error["mean"] is None else f"{error['mean']:.3f}"
+        if error["low"] is not None:
+            known += f" [{error['low']:.3f}, {error['high']:.3f}]"
+        out().print(
+            f"{told['reused']} of {told['windows']} windows have an earlier, similar one's features "
+            f"(cosine at least {told['least_cosine']:g}); relative error {known}, n={error['n']}",
+            markup=False,
+        )
     out().print(
         "A class is named when its probability stands highest above its share in the training "
         "rows, not above one half.",

@@ -34,6 +34,12 @@ memory_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(memory_app, name="memory")
+study_app = typer.Typer(
+    help="Experiments on the project's own rows, each with a verdict.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(study_app, name="study")
 detect_app = typer.Typer(
     help="Detect personality in text: a replaceable head over remembered features.",
     no_args_is_help=True,
@@ -365,10 +371,19 @@ def evaluate(
         Path | None,
         typer.Option("--write-prompts", metavar="FILE", help="Write what to ask another model."),
     ] = None,
+    blind: Annotated[
+        bool, typer.Option("--blind-ab", help="People compare its replies; `blind-ab` has more.")
+    ] = False,
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
     """Measure a molt, or replies made elsewhere: the personality score, against the base."""
+    if blind:
+        from molting.cli.blind import Options, refuse_other_replies, run_blind
+
+        refuse_other_replies(replies, base_replies, prompts)
+        run_blind(folder, number, Options(as_json=as_json), settings or [])
+        return
     from molting.cli.evaluate import run_evaluate
 
     run_evaluate(folder, number, replies, base_replies, prompts, settings or [], as_json)
@@ -488,6 +503,22 @@ def corpus_export(
     run_export(folder, to, kind, split, settings or [], as_json)
 
 
+@study_app.command("layers")
+def study_layers(
+    folder: Folder = HERE,
+    depths: Annotated[
+        list[int] | None,
+        typer.Option("--top", metavar="K", min=1, help="A number of top layers to try (repeat)."),
+    ] = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Train one epoch with some top layers and with all: what fast mode costs and saves."""
+    from molting.cli.study import run_layers
+
+    run_layers(folder, depths or [], settings or [], as_json)
+
+
 @memory_app.command("stats")
 def memory_stats(folder: Folder = HERE, as_json: Json = False) -> None:
     """Show what is remembered: entries, bytes, hits and misses by kind."""
@@ -545,12 +576,23 @@ def detect_predict(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A trained detector.")],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Texts (.jsonl, .csv).")],
     memory: MemoryFolder = None,
+    similar: Annotated[
+        float | None,
+        typer.Option(
+            "--similar",
+            metavar="COSINE",
+            min=0.5,
+            max=1,
+            help="From this likeness on take an earlier text's features, with the error told "
+            "(default: never).",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Name the class of every text, with calibrated probabilities."""
     from molting.cli.detect import run_predict
 
-    run_predict(folder, file, memory, as_json)
+    run_predict(folder, file, memory, similar, as_json)
 
 
 @detect_app.command("bench")

@@ -103,5 +103,5 @@ def clear(memory: Memory) -> Holdings:
 
 
 def shown_kind(kind: str) -> str:
-    """`reply-2` is shown as `reply`: the number is the version of what is kept."""
-    return re.sub(r"-\d+$", "", kind) or "other"
+    """`reply-2` is shown as `reply`: what follows is a version, or the hash of a space of values."""
+    return re.sub(r"-(\d+|[0-9a-f]{12})$", "", kind) or "other"
