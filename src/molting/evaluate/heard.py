@@ -11,7 +11,7 @@ from molting.models.generate import Ended, Generated
 from molting.models.render import Rendered
 from molting.signals.stats import Array
 
-REPLY_TOKENS = 48
+REPLY_TOKENS = 40
 """Replies are compared by likelihood on their first tokens: about the words the detector reads."""
 
 
