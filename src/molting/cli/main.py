@@ -11,11 +11,11 @@ from typing import NoReturn
 
 import typer
 
-from molting.cli import commands_detect, commands_molts, commands_rows
+from molting.cli import commands_data, commands_detect, commands_molts
 from molting.cli.app import app
 from molting.core.errors import MoltingError
 
-__all__ = ["commands_detect", "commands_molts", "commands_rows", "main"]
+__all__ = ["commands_data", "commands_detect", "commands_molts", "main"]
 
 
 def main() -> None:
