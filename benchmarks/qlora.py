@@ -109,7 +109,7 @@ def _train(arm: str, folder: Path, options: argparse.Namespace) -> dict[str, Any
     )
     model = attach_lora(base.model, config.train, hub_name(source.name), 0)
     if arm == "peft":
-        loop.stepper_for = lambda model, pad_id: PeftStepper(model, pad_id)
+        setattr(loop, "stepper_for", lambda model, pad_id, *_: PeftStepper(model, pad_id))  # noqa: B010
     folder.mkdir(parents=True)
     pad_id = base.tokenizer.pad_token_id or 0
     outcome = loop.train(model, rows, validation, config.train, pad_id, folder, Silent())

@@ -24,7 +24,7 @@ class Heard(NamedTuple):
     """By system: `replies[system][sample][i]` answers the prompt of `voiced[i]`."""
     voice: Callable[[Sequence[str], Sequence[str]], Array]
     """Prompts and replies to them → the detectors' mean score of each, 0 to 1."""
-    training: list[Conversation]
+    training: Sequence[Conversation]
 
 
 def reply_row(

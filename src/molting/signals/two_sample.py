@@ -41,7 +41,7 @@ def two_sample_auc(
     sides = [_plain(model), _plain(persona)]
     lengths = [np.array([max(1, len(text.split())) for text in side]) for side in sides]
     texts: list[str] = []
-    for side, own, other in ((sides[0], *lengths), (sides[1], *lengths[::-1])):
+    for side, own, other in zip(sides, lengths, lengths[::-1], strict=True):
         # Each to the length that stands at the same place on the other side, if that is shorter.
         rank = np.argsort(np.argsort(own, kind="stable"), kind="stable") / len(own)
         limit = np.quantile(other, rank, method="lower").astype(int)
