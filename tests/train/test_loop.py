@@ -226,7 +226,7 @@ def test_law_training_stops_after_patience_and_keeps_the_first_best_epoch(
             return []
 
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as name:
-        patch.setattr(loop, "stepper_for", lambda model, _: Scripted(model))
+        patch.setattr(loop, "stepper_for", lambda model, *_: Scripted(model))
         patch.setattr(loop, "mean_loss", lambda _: next(script))
         outcome = run(Path(name), configured(epochs=6, patience=patience, batch_rows=10))
     assert outcome.epochs_run == last

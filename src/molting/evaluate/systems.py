@@ -162,7 +162,7 @@ def _name(context: Sequence[Turn]) -> str:
     So all systems answer a prompt with the same random numbers, and the same prompt in another
     file has its reply remembered.
     """
-    return "/".join(key_of(turn.role, turn.text)[:16] for turn in context)
+    return "/".join(key_of(turn.role, turn.text)[-16:] for turn in context)
 
 
 class Transcript(msgspec.Struct, frozen=True):
