@@ -416,8 +416,8 @@ def scored_replies(
     corpus = curated(project, read_inputs(project, progress), progress)
     begun = time.perf_counter()
     with contextlib.ExitStack() as stack:
-        answer = None if base else stack.enter_context(_base_answers(project, progress))
-        result = evaluate_replies(corpus, config, given, base or answer)
+        answered = base or stack.enter_context(_base_answers(project, progress))
+        result = evaluate_replies(corpus, config, given, answered)
     return result | {"seconds": round(time.perf_counter() - begun, 1)}
 
 

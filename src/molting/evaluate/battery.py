@@ -70,7 +70,7 @@ class Battery:
         place = np.array([self.detector(prompt) for prompt in prompts], dtype=int)
         for k, detector in enumerate(self.detectors):
             inside = np.flatnonzero(place == k)
-            found[:, inside] = detector.each([texts[i] for i in inside], body=body)
+            found[:, inside] = detector.each([texts[int(i)] for i in inside], body=body)
         return found
 
     def voice(self, prompts: Sequence[str], texts: Sequence[str]) -> Array:
