@@ -243,7 +243,7 @@ def _fast(bench: _Bench) -> Found:
 
 def _curve(peer: Peer, most: int) -> list[float]:
     """Train to the end: held-out loss before and after each epoch."""
-    answer = peer.steps(most - peer.done)
+    answer = peer.steps(max(1, most - peer.done))
     return list(answer["curve"])
 
 
