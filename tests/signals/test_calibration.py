@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from molting.models.encoders import FakeEncoder
 from molting.signals import calibration
@@ -39,8 +40,10 @@ def test_an_unknown_encoder_is_fitted_once_and_signs_hold() -> None:
     encoder = Unknown()
     found = calibrate(encoder)
     assert calibrate(Unknown()) is found
-    # The lists of words are those that the kept coefficients were fitted with.
-    assert found == fit(encoder) == KNOWN["fake"]
+    assert found == fit(encoder)
+    # The lists of words and the everyday text grow; the kept coefficients are still about right.
+    assert found.weights == pytest.approx(KNOWN["fake"].weights, abs=0.75)
+    assert found.offset == pytest.approx(KNOWN["fake"].offset, abs=0.75)
     for name, weight in zip(feature_names(encoder), found.weights, strict=True):
         assert weight <= 0 if name in ("numbers", "negation", "opposite") else weight >= 0
 
