@@ -131,7 +131,7 @@ def true_pairs(folded: Sequence[str], sample: Any) -> dict[tuple[int, int], floa
     for cut, allowed in ((grams4, lengths >= 12), (grams3, lengths <= 32)):
         places = np.flatnonzero(allowed)
         mine = np.intersect1d(sample, places)
-        matrix = _indicator([cut(folded[i]) for i in places])
+        matrix = _indicator([cut(folded[int(i)]) for i in places])
         sizes = np.diff(matrix.indptr)
         for start in range(0, len(mine), 200):
             rows = np.searchsorted(places, mine[start : start + 200])
@@ -351,7 +351,8 @@ def main() -> int:
     if options.json:
         print(json.dumps(found))
         return 0
-    if found.get("sources", {}).get("chitchat") == 0:
+    sources = found.get("sources", {})
+    if sources.get("made") and not sources["chitchat"]:
         print("chitchat-dataset is not installed; made turns stand in for its messages")
     _show(found)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Found = dict[str, Any]
@@ -90,7 +90,7 @@ def fast_figures(
     rounds: Sequence[Found],
     first: Found,
     epoch_tokens: Sequence[int],
-    curves: dict[str, Sequence[float]],
+    curves: Mapping[str, Sequence[float]],
 ) -> Found:
     """Fast mode against TRL, by the clock (`seconds`) and by processor seconds.
 

@@ -296,7 +296,7 @@ def test_a_project_without_chat_files_says_where_to_name_them(
 def test_a_curated_corpus_is_found_and_not_made_again(
     copy: Path, molting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forbid(monkeypatch, "molting.flow.curate")
+    forbid(monkeypatch, "molting.flow.rows.curate")
     found = molting("curate", copy, "--json")
     assert found.code == 0, found.err
     assert len(found.json["rows"]) == found.json["rows_in"] == 50

@@ -52,6 +52,10 @@ def test_a_page_tells_nothing_and_its_votes_come_back(
     assert not any(word in text for word in ("tuned", "prompted", "rival", str(kept["seed"])))
     sides = [item["tuned_is"] for item in kept["items"]]
     assert {"left", "right"} == set(sides)
+    # Nobody meets the tune's reply to a prompt twice, and both rivals have their turn.
+    prompts = [json.dumps(item["pair"]["prompt"]) for item in kept["items"]]
+    assert len(set(prompts)) == len(prompts)
+    assert {item["pair"]["rival"] for item in kept["items"]} == {"base", "prompted"}
     for voter, wrong in (("ann", 0), ("bob", 2)):
         file = tmp_path / f"{voter}.json"
         votes = [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from rich.box import SIMPLE
 from rich.table import Table
 
 from molting.cli.console import Terminal, out, print_json
@@ -34,6 +35,7 @@ from molting.evaluate.detection.task import (
     sample_windows,
 )
 from molting.memory.store import Memory
+from molting.signals.stats import Estimate
 
 
 class How(NamedTuple):
@@ -249,10 +251,9 @@ def _right(
 
 
 def _print_traits(title: str, found: Quality) -> None:
-    table = Table("trait", "macro-F1", title=title)
-    for trait, estimate in found.traits.items():
-        table.add_row(trait, str(estimate))
-    table.add_row("mean", str(found.macro_f1))
+    table = Table("trait", "macro-F1", "writers", title=title, box=SIMPLE, pad_edge=False)
+    for trait, estimate in [*found.traits.items(), ("mean", found.macro_f1)]:
+        table.add_row(trait, _interval(estimate), str(estimate.n))
     out().print(table)
     out().print(
         f"calibrated log loss {found.log_loss:.3f} nats (classes' shares alone: "
@@ -262,26 +263,33 @@ def _print_traits(title: str, found: Quality) -> None:
 
 
 def _print_bench(found: Bench) -> None:
+    """Fits eighty columns; how many writers there are stands in the title."""
     table = Table(
-        "", "macro-F1", "over bag of words", "log loss", "ECE", "s", "passes",
+        "", "macro-F1", "over bag of words", "log loss", "ECE", "s",
         title=f"{found.data}{', masked' if found.masked else ''}: {found.rows} rows, "
         f"{found.writers} writers, {found.windows} windows",
+        box=SIMPLE, pad_edge=False, collapse_padding=True,
     )  # fmt: skip
     for line in found.lines:
         q = line.quality
         table.add_row(
             line.name,
-            str(q.macro_f1),
-            "" if line.over_words is None else str(line.over_words),
+            _interval(q.macro_f1),
+            "" if line.over_words is None else _interval(line.over_words, "+"),
             f"{q.log_loss:.3f}",
             f"{q.calibration_error:.3f}",
             f"{line.seconds:.1f}",
-            str(line.passes),
         )
     out().print(table)
     out().print(
         f"features: {found.feature_passes} of {found.windows} windows went through "
-        f"{found.features['model']}; log loss of the shares alone: "
-        f"{found.lines[0].quality.prior_log_loss:.3f}",
+        f"{found.features['model']}, {sum(line.passes for line in found.lines)} while heads were "
+        f"fitted; log loss of the classes' shares alone: {found.lines[0].quality.prior_log_loss:.3f}",
         markup=False,
     )
+
+
+def _interval(estimate: Estimate, sign: str = "") -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "not measured"
+    return f"{estimate.value:{sign}.2f} [{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]"

@@ -284,7 +284,7 @@ class Evaluate(_Section, frozen=True):
             ge=0,
             description="most held-out prompts for likelihood gain L and forced choice F (0: neither)",
         ),
-    ] = 24
+    ] = 20
     robustness: Annotated[
         int,
         Meta(

@@ -39,6 +39,7 @@ from molting.signals.voice import Certificate, VoiceDetector, certify, fit_detec
 _TEXTS = 600
 """More of the persona's rows would only unbalance persona and base."""
 
+_BETTER_FAKES = 0.12
 _FEWEST_OF_A_SIDE, _MOST_OF_A_SIDE = 30, 200
 
 Said = tuple[str, bool | None]
@@ -69,7 +70,7 @@ class Battery:
         place = np.array([self.detector(prompt) for prompt in prompts], dtype=int)
         for k, detector in enumerate(self.detectors):
             inside = np.flatnonzero(place == k)
-            found[:, inside] = detector.each([texts[i] for i in inside], body=body)
+            found[:, inside] = detector.each([texts[int(i)] for i in inside], body=body)
         return found
 
     def voice(self, prompts: Sequence[str], texts: Sequence[str]) -> Array:
@@ -181,6 +182,11 @@ def certified(
     made: dict[str, Sequence[str]] = {"neutral": match_lengths(neutral, own) if own else neutral}
     made |= fakes(unseen, taught)
     base, high = _levels(trial, unseen), _levels(trial, own)
+    found = {
+        kind: value
+        for kind, texts in made.items()
+        if (value := _least_voice(_levels(trial, texts), base, high)) is not None
+    }
     return replace(
         certify(trial, own, kinds),
         calibration_error=_calibration(trial, own, kinds),
@@ -188,11 +194,7 @@ def certified(
         gold=_least_voice(_levels(trial, own[::2]), base, _levels(trial, own[1::2]))
         if len(own) >= 16
         else None,
-        fakes={
-            kind: value
-            for kind, texts in made.items()
-            if (value := _least_voice(_levels(trial, texts), base, high)) is not None
-        },
+        fakes=found,
     )
 
 
@@ -222,9 +224,9 @@ def _transfer(battery: Battery) -> dict[str, float]:
 
 
 def floor_of(certificate: Certificate) -> float:
-    """Where the voice dimension begins: a little above what the best fake reaches."""
+    """Where the voice dimension begins: above what the best fake reaches, by what better ones may."""
     best = max(certificate.fakes.values(), default=LEAST_FLOOR)
-    return float(np.clip(best + 0.05, LEAST_FLOOR, MOST_FLOOR))
+    return float(np.clip(best + _BETTER_FAKES, LEAST_FLOOR, MOST_FLOOR))
 
 
 def _levels(detector: VoiceDetector, texts: Sequence[str]) -> Array:

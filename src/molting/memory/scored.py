@@ -11,6 +11,7 @@ from molting.models.render import Rendered
 
 _CHUNK = 256
 """Values are put away this many rows at a time, so an interrupted evaluation goes on from there."""
+_DIGITS = 4
 
 
 def remembered_scores(
@@ -26,7 +27,9 @@ def remembered_scores(
     """
 
     def pairs(missing: list[Rendered]) -> list[list[float]]:
-        return [[loss.nats, loss.tokens] for loss in compute(missing)]
+        # Rounded: the last digits depend on which rows are batched together, and with that on what
+        # the memory held.
+        return [[round(loss.nats, _DIGITS), loss.tokens] for loss in compute(missing)]
 
     found = remembered_rows(memory, ("scored-1", *kind), rows, pairs, report)
     return [RowLoss(float(nats), int(tokens)) for nats, tokens in found]

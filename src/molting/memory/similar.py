@@ -82,16 +82,17 @@ class SimilarTier:
         near = [self._nearest(row) for row in rows]
         strangers = [i for i, place in enumerate(near) if place is None]
         exact = dict(zip(strangers, compute([texts[i] for i in strangers]), strict=True))
-        known = [i for i, place in enumerate(near) if place is not None]
+        twin = {i: place for i, place in enumerate(near) if place is not None}
+        known = list(twin)
         drawn = sorted(
             int(i)
             for i in np.random.default_rng(seed).permutation(known)[: min(sample, len(known))]
         )
         truth = dict(zip(drawn, compute([texts[i] for i in drawn]), strict=True))
-        errors = [_error(self._values[near[i]], truth[i]) for i in drawn]
+        errors = [_error(self._values[twin[i]], truth[i]) for i in drawn]
         # What was computed exactly for the sample is used: it is there.
         exact |= truth
-        values = np.stack([exact[i] if i in exact else self._values[near[i]] for i in range(len(texts))])  # fmt: skip
+        values = np.stack([exact[i] if i in exact else self._values[twin[i]] for i in range(len(texts))])  # fmt: skip
         self._keep([(texts[i], rows[i], exact[i]) for i in exact])
         return Answer(values, tuple(i not in exact for i in range(len(texts))), _summary(errors))
 

@@ -82,7 +82,6 @@ class VoiceDetector:
                     scores[k, i] = np.median(own) if body else own.mean()
         return scores
 
-
     def _known(self, parts: Sequence[str]) -> Array:
         """What was never read by either side must not pass for half a persona: 1 from half of the
         words known, down to 0 when none is."""

@@ -161,8 +161,9 @@ def train(
                 f"interrupted at step {position.step} of at most {total}; "
                 "the same command resumes there"
             )
-        objective: Objective = preference if preference and epoch >= config.dpo_after else plain
-        since = config.dpo_after * per_epoch if objective is preference else 0
+        prefers = preference is not None and epoch >= config.dpo_after
+        objective: Objective = preference if preference and prefers else plain
+        since = config.dpo_after * per_epoch if prefers else 0
         if diverging(position.losses[since:]):
             raise astray("the loss runs away (over half again what it began with)")
         if batches_of != epoch + 1:
