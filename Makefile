@@ -2,17 +2,18 @@
 #   make demo    run the main job on the shipped example, then show what it measured
 #   make test    run the tests
 #   make check   formatting, lint, types, import contract, generated docs
+#   make bench-training   training time beside TRL's (installs TRL; needs data that does not ship)
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 EXAMPLE := examples/skerry
 
-.PHONY: demo test check setup clean
+.PHONY: demo test check setup clean bench-training
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '2,4s/^# *//p' Makefile
+	@sed -n '2,5s/^# *//p' Makefile
 
 setup: $(READY)
 
@@ -36,6 +37,10 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m molting.core.schema --check docs/configuration.md
+
+bench-training: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.training --json
 
 clean:
 	rm -rf $(VENV) $(EXAMPLE)/.molting

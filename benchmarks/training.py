@@ -17,7 +17,8 @@ that a round is N steps of TRL and then the same N batches in Molting, minutes a
   memory) and later steps are timed apart, and the time to the same held-out loss needs the curves
   of both modes (`--curves`); without them only the time for the same number of steps is told.
 
-Model loading and evaluation are in no figure. Ratios above 1: Molting is faster.
+Model loading and evaluation are in no figure. Ratios above 1: Molting is faster. On a machine that is
+busy with other things `--threads 1` and the ratios of processor seconds are what can be trusted.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def main() -> int:
     parser.add_argument("--curves", action="store_true", help="train both modes to the end")
     parser.add_argument("--trl-python", default=sys.executable, help="an interpreter that has TRL")
     parser.add_argument("--no-trial", action="store_true", help="TRL padded, in Molting's dtype")
+    parser.add_argument("--threads", type=int, help="of each system (default: all)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     options = parser.parse_args()
@@ -77,6 +79,10 @@ def main() -> int:
 
 def _measure(options: argparse.Namespace, file: Path) -> Found:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if options.threads:
+        import torch
+
+        torch.set_num_threads(options.threads)
     machine = measure_machine()
     train = {"rank": 16, "batch_rows": 8, "epochs": options.epochs, "seed": options.seed}
     per_epoch = steps_per_epoch(options.rows, 8)
@@ -97,6 +103,7 @@ def _measure(options: argparse.Namespace, file: Path) -> Found:
             "held_out_rows": options.held_out, "epochs": options.epochs, "batch_rows": 8,
             "rank": 16, "steps_of_a_run": per_epoch * options.epochs, "rounds": options.rounds,
             "steps_a_round": options.steps, "seed": options.seed,
+            "threads": options.threads or machine.threads,
         },
         "exact_over_trl": None, "prefix_over_trl": None, "fast_over_trl": None,
     }  # fmt: skip
@@ -144,7 +151,7 @@ class _Bench:
         common = {"model": self.options.model, "train": self.train, "dtype": self.dtype}
         file.write_text(json.dumps(common | self.given | more))
         python = self.options.trl_python if module == TRL else sys.executable
-        peer = Peer(python, module, file)
+        peer = Peer(python, module, file, self.options.threads)
         _say(f"{module} is ready: {peer.facts}")
         try:
             yield peer

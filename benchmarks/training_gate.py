@@ -7,6 +7,7 @@ machine whose speed changes from minute to minute.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -24,8 +25,8 @@ class Gate:
         self._answers = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
         self.left = 0
-        self._seconds = 0.0
-        self._begun = 0.0
+        self._seconds = self._processor = 0.0
+        self._begun = (0.0, 0.0)
         self._losses: list[float] = []
         self.evaluate: Any = None
         """Set by the system: gives the held-out loss of the weights as they are."""
@@ -36,11 +37,12 @@ class Gate:
             if self._losses:
                 self._told()
             self._serve()
-        self._begun = time.perf_counter()
+        self._begun = (time.perf_counter(), time.process_time())
 
     def after(self, loss: float) -> None:
         """A step is done."""
-        self._seconds += time.perf_counter() - self._begun
+        self._seconds += time.perf_counter() - self._begun[0]
+        self._processor += time.process_time() - self._begun[1]
         self._losses.append(loss)
         self.left -= 1
 
@@ -62,8 +64,9 @@ class Gate:
             self.left = int(command.get("steps", 0))
 
     def _told(self, **facts: Any) -> None:
-        self._answer({"seconds": self._seconds, "losses": self._losses, **facts})
-        self._losses, self._seconds = [], 0.0
+        took = {"seconds": self._seconds, "processor_seconds": self._processor}
+        self._answer({**took, "losses": self._losses, **facts})
+        self._losses, self._seconds, self._processor = [], 0.0, 0.0
 
     def _answer(self, answer: dict[str, Any]) -> None:
         print(json.dumps(answer), file=self._answers, flush=True)
@@ -72,7 +75,10 @@ class Gate:
 class Peer:
     """The parent's side: a child process that trains."""
 
-    def __init__(self, python: str, module: str, specification: Path) -> None:
+    def __init__(
+        self, python: str, module: str, specification: Path, threads: int | None = None
+    ) -> None:
+        """`threads`: for matrix products; all of the machine's where nothing is said."""
         self.name = module
         self.done = 0
         """Optimizer steps taken."""
@@ -81,11 +87,13 @@ class Peer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {}),
         )
         self.facts = self._read()
 
     def steps(self, count: int) -> dict[str, Any]:
-        """Take that many optimizer steps: their seconds (in all) and losses."""
+        """Take that many optimizer steps: their losses, and seconds in all, of the clock and of all
+        processors."""
         answer = self._ask({"steps": count})
         self.done += count
         return answer
@@ -94,10 +102,8 @@ class Peer:
         return float(self._ask({"evaluate": True})["held_out"])
 
     def end(self) -> None:
-        if self.process.poll() is None and self.process.stdin:
-            self.process.stdin.write('{"end": true}\n')
-            self.process.stdin.close()
-        self.process.wait(timeout=60)
+        with contextlib.suppress(BrokenPipeError):
+            self.process.communicate('{"end": true}\n', timeout=60)
 
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin
@@ -109,6 +115,7 @@ class Peer:
         assert self.process.stdout
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.name} ended with code {self.process.wait()}; see above")
+            self.process.communicate()
+            raise RuntimeError(f"{self.name} ended with code {self.process.returncode}; see above")
         answer: dict[str, Any] = json.loads(line)
         return answer

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.training_gate import Gate
 from benchmarks.training_rows import from_json
 from molting.core.config import Train
-from molting.core.schedule import learning_rate, warmup_and_total
+from molting.core.schedule import learning_rate, peak_rate, warmup_and_total
 from molting.models.base import load_model
 from molting.models.likelihood import mean_loss, row_losses
 from molting.models.lora import attach_lora
@@ -64,13 +64,12 @@ def _trainer(wanted: dict[str, Any], gate: Gate, folder: str) -> Any:
             for i in order
         ]
     )
+    peak = peak_rate(train, loaded.model.config.hidden_size).value
     warmup, total = warmup_and_total(len(rows), train)
     masters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        masters, lr=train.learning_rate, weight_decay=train.weight_decay, fused=True
-    )
+    optimizer = torch.optim.AdamW(masters, lr=peak, weight_decay=train.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate(train, step, warmup, total) / train.learning_rate
+        optimizer, lambda step: learning_rate(peak, step, warmup, total) / peak
     )
 
     class Clock(TrainerCallback):  # type: ignore[misc]

@@ -57,6 +57,7 @@ def assert_close(model: Any, rows: list[Rendered], tolerance: float) -> None:
     found: dict[str, torch.Tensor] = {}
     tuner.back(losses, weights, found)
     assert set(found) == set(grads)
+    assert all(grad.is_contiguous() for grad in found.values()), "the fused optimizer needs that"
     # Where terms cancel, as at the keys of very short rows, float32 itself leaves more than 1e-5:
     # PEFT's own rounding says how much. A wrong gradient is off by thousands of times that.
     _, rough = reference(model, rows, weights)

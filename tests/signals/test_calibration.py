@@ -30,11 +30,17 @@ def test_the_kept_coefficients_fit_the_features() -> None:
     assert len(KNOWN["minilm"].weights) == 2 + len(NAMES)
 
 
+class Unknown(FakeEncoder):
+    name = "a folder"
+    id = "b2:unknown"
+
+
 def test_an_unknown_encoder_is_fitted_once_and_signs_hold() -> None:
-    encoder = FakeEncoder()
+    encoder = Unknown()
     found = calibrate(encoder)
-    assert calibrate(FakeEncoder()) is found
-    assert found == fit(encoder)
+    assert calibrate(Unknown()) is found
+    # The lists of words are those that the kept coefficients were fitted with.
+    assert found == fit(encoder) == KNOWN["fake"]
     for name, weight in zip(feature_names(encoder), found.weights, strict=True):
         assert weight <= 0 if name in ("numbers", "negation", "opposite") else weight >= 0
 

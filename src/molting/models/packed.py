@@ -1,7 +1,13 @@
 """Rows laid end to end behind the prefix they share, and causal attention over that layout.
 
-Shapes: N tokens in all (the prefix first, then row after row), B rows, T tokens of the longest
-row, P prefix tokens, M trained tokens, H key heads, G queries a key head, K head width.
+Attention wants rows side by side, head by head; products want tokens end to end. One gather takes
+queries, keys and values of all rows from the one to the other, and puts the prefix's keys and values
+in front of each row's own; one gather takes the gradients back. Padding stands behind a row's end:
+no query before it looks there, and what its own queries find is not taken back.
+
+Shapes: N tokens in all (the prefix first, then row after row), B rows, T tokens of the longest row,
+P prefix tokens, S = P + T, M trained tokens, H key heads, G queries a key head, A = H·(G + 2) heads
+of all kinds, K head width.
 """
 
 from __future__ import annotations
@@ -12,6 +18,28 @@ from typing import Any, NamedTuple
 from molting.models.engine import common_prefix
 from molting.models.render import Rendered
 
+_LEAST_PREFIX = 8
+"""A shorter one is not worth a row of its own."""
+
+
+class _Gather(NamedTuple):
+    """Rows of attention, out of tokens end to end and back."""
+
+    rows: int
+    width: int
+    """T."""
+    before: int
+    """P."""
+    from_NA: Any
+    """For queries (B, H, G, T), keys (B, H, S) and values (B, H, S), one behind the other: the
+    place of each in the flat (N, A)."""
+    query_at: Any
+    """For each token and query head, its place in the flat (B, H, G, T)."""
+    own_at: Any
+    """For each token and key head, its place in the flat (B, H, S)."""
+    mask_QS: Any
+    """0 where a query (G·T of them) may look, −∞ ahead of it; shape (1, G·T, S)."""
+
 
 class Layout(NamedTuple):
     """Where every token stands."""
@@ -20,25 +48,19 @@ class Layout(NamedTuple):
     position_N: Any
     prefix: int
     """P: tokens of the shared prefix."""
-    rows: int
-    width: int
-    """T."""
     ends: tuple[int, ...]
     """For each row, how many of its tokens are there: what stands behind the last place that
     predicts a trained token changes nothing."""
-    padded_N: Any
-    """For each token behind the prefix, its place in the padded (B, T), flat; shape (N − P,)."""
-    future_TT: Any
-    """Which tokens of a row lie ahead of which."""
-    future_PP: Any
+    heads: tuple[int, int]
+    """H and G."""
+    tails: _Gather
+    """All rows behind the prefix."""
+    head: _Gather | None
+    """The prefix, a row of its own."""
     at_M: Any
     """Places (0 to N − 1) whose hidden states predict the trained tokens."""
     targets_M: Any
     row_M: Any
-
-
-_LEAST_PREFIX = 8
-"""A shorter one is not worth a row of its own."""
 
 
 def shared_prefix(rows: Sequence[Rendered]) -> int:
@@ -47,21 +69,21 @@ def shared_prefix(rows: Sequence[Rendered]) -> int:
     return common_prefix([row.ids[: max(1, row.first_trained)] for row in rows], _LEAST_PREFIX)
 
 
-def lay_out(rows: Sequence[Rendered], device: Any) -> Layout:
-    """The layout of some rows. The prefix ends before any row's first trained token is predicted."""
+def lay_out(rows: Sequence[Rendered], key_heads: int, groups: int, device: Any) -> Layout:
+    """The layout of some rows for attention with H key heads of G queries each."""
     import torch
 
     shared = shared_prefix(rows)
     ids = list(rows[0].ids[:shared])
     position = list(range(shared))
-    padded: list[int] = []
     at: list[int] = []
     targets: list[int] = []
     owner: list[int] = []
+    starts: list[int] = []
     ends = tuple(max(_last_trained(row), shared + 1) for row in rows)
-    width = max(ends) - shared
     for b, (row, end) in enumerate(zip(rows, ends, strict=True)):
         start = len(ids) - shared
+        starts.append(len(ids))
         for t in range(shared + 1, min(end + 1, len(row.ids))):
             if row.trained[t]:
                 at.append(start + t - 1)
@@ -69,17 +91,17 @@ def lay_out(rows: Sequence[Rendered], device: Any) -> Layout:
                 owner.append(b)
         ids += row.ids[shared:end]
         position += range(shared, end)
-        padded += range(b * width, b * width + end - shared)
 
     def tensor(values: list[int]) -> Any:
         return torch.tensor(values, dtype=torch.long, device=device)
 
-    def future(size: int) -> Any:
-        return torch.ones((size, size), dtype=torch.bool, device=device).triu(1)
-
+    counts = [end - shared for end in ends]
+    heads = (key_heads, groups)
     return Layout(
-        tensor(ids), tensor(position), shared, len(rows), width, ends, tensor(padded),
-        future(width), future(shared), tensor(at), tensor(targets), tensor(owner),
+        tensor(ids), tensor(position), shared, ends, heads,
+        _gather(starts, counts, shared, heads, device),
+        _gather([0], [shared], 0, heads, device) if shared else None,
+        tensor(at), tensor(targets), tensor(owner),
     )  # fmt: skip
 
 
@@ -87,157 +109,129 @@ def _last_trained(row: Rendered) -> int:
     return max((t for t, trained in enumerate(row.trained) if trained), default=0)
 
 
+def _gather(
+    starts: Sequence[int], counts: Sequence[int], before: int, heads: tuple[int, int], device: Any
+) -> _Gather:
+    """For rows of `counts` tokens that begin at `starts`, behind the first `before` tokens of all."""
+    import torch
+
+    key_heads, groups = heads
+    kinds = key_heads * (groups + 2)
+    rows, width = len(counts), max(counts)
+
+    def count(size: int) -> Any:
+        return torch.arange(size, device=device)
+
+    count_B, start_B = torch.tensor(counts, device=device), torch.tensor(starts, device=device)
+    there_BT = count(width) < count_B[:, None]
+    # Padding reads the row's first token: any number will do, as long as it is one.
+    token_BT = start_B[:, None] + torch.where(there_BT, count(width), 0)
+    token_BS = torch.cat([count(before).expand(rows, before), token_BT], 1)
+    query_HG = count(key_heads * groups).view(key_heads, groups)
+    queries = token_BT[:, None, None] * kinds + query_HG[None, :, :, None]
+    keys, values = (
+        token_BS[:, None] * kinds + first + count(key_heads)[None, :, None]
+        for first in (key_heads * groups, key_heads * (groups + 1))
+    )
+    # The way back: tokens in order, only those that are there.
+    row_N, place_N = there_BT.nonzero(as_tuple=True)
+    query_at = (row_N[:, None] * key_heads * groups + count(key_heads * groups)) * width
+    own_at = (row_N[:, None] * key_heads + count(key_heads)) * (before + width) + before
+    ahead_TS = torch.full((width, before + width), float("-inf"), device=device).triu(before + 1)
+    return _Gather(
+        rows, width, before,
+        torch.cat([queries.flatten(), keys.flatten(), values.flatten()]),
+        (query_at + place_N[:, None]).flatten(),
+        (own_at + place_N[:, None]).flatten(),
+        ahead_TS.repeat(groups, 1)[None],
+    )  # fmt: skip
+
+
 class _Kept(NamedTuple):
-    """Padded queries (B, H, G·T, K), keys and values (B, H, T, K), shares (B, H, G·T, P + T)."""
+    """Queries (B·H, G·T, K), keys and values (B·H, S, K), shares of attention (B·H, G·T, S)."""
 
     query: Any
     key: Any
     value: Any
     share: Any
-    prefix: tuple[Any, Any, Any, Any] | None
-    """The same four of the prefix as a row of its own."""
 
 
-def attend(query: Any, key: Any, value: Any, layout: Layout) -> tuple[Any, _Kept]:
-    """Causal attention of queries (N, H·G, K), scaled already, over keys and values (N, H, K)."""
+def attend(mixed_NAK: Any, layout: Layout) -> tuple[Any, tuple[_Kept, _Kept | None]]:
+    """Causal attention of the queries among `mixed` (queries, keys, values) over all before them.
+
+    What is found (N, H·G, K), and what the way back needs.
+    """
     import torch
 
-    shared = layout.prefix
-    found = torch.empty_like(query)
-    prefix = None
-    if shared:
-        parts = _one_row(query[:shared], key[:shared], value[:shared])
-        out, share = _attend(*parts, layout.future_PP, None)
-        found[:shared] = _tokens(out, shared)
-        prefix = (*parts, share)
-    parts = _rows(query[shared:], key[shared:], value[shared:], layout)
-    out, share = _attend(*parts, layout.future_TT, prefix)
-    tokens = _tokens(out, layout.width)
-    found[shared:] = tokens.index_select(0, layout.padded_N)
-    return found, _Kept(*parts, share, prefix)
+    parts = [
+        _attend(mixed_NAK, gather, layout.heads) for gather in (layout.head, layout.tails) if gather
+    ]
+    found = torch.cat([found for found, _ in parts]) if len(parts) > 1 else parts[0][0]
+    return found, (parts[-1][1], parts[0][1] if layout.head else None)
 
 
-def attend_backward(at_found: Any, kept: _Kept, layout: Layout) -> tuple[Any, Any, Any]:
-    """Gradients at the queries (N, H·G, K), the keys and the values (N, H, K)."""
-    import torch
+def attend_backward(at_found: Any, kept: tuple[_Kept, _Kept | None], layout: Layout) -> Any:
+    """Gradient at `mixed` (N, A, K)."""
 
-    shared = layout.prefix
-    at_query = torch.empty_like(at_found)
-    heads = kept.key.shape[1]
-    at_key = at_found.new_empty(at_found.shape[0], heads, at_found.shape[2])
-    at_value = torch.empty_like(at_key)
-    out = _grouped(_pad(at_found[shared:], layout), heads, layout.width)
-    at_q, at_k, at_v, at_prefix = _attend_backward(
-        out, kept.query, kept.key, kept.value, kept.share, kept.prefix
+    key_heads, groups = layout.heads
+    shared, asked = layout.prefix, key_heads * groups
+    at_mixed = at_found.new_empty(len(at_found), asked + 2 * key_heads, at_found.shape[2])
+    tails, head = kept
+    at_before = _attend_backward(
+        at_found[shared:], tails, layout.tails, layout.heads, at_mixed[shared:]
     )
-    at_query[shared:] = _tokens(at_q, layout.width).index_select(0, layout.padded_N)
-    at_key[shared:] = at_k.transpose(1, 2).flatten(0, 1).index_select(0, layout.padded_N)
-    at_value[shared:] = at_v.transpose(1, 2).flatten(0, 1).index_select(0, layout.padded_N)
-    if kept.prefix is not None and at_prefix is not None:
-        out = _grouped(at_found[:shared], heads, shared)
-        at_q, at_k, at_v, _ = _attend_backward(out, *kept.prefix, None)
-        at_query[:shared] = _tokens(at_q, shared)
-        at_key[:shared] = (at_k[0] + at_prefix[0]).transpose(0, 1)
-        at_value[:shared] = (at_v[0] + at_prefix[1]).transpose(0, 1)
-    return at_query, at_key, at_value
+    if head is not None and layout.head is not None:
+        _attend_backward(at_found[:shared], head, layout.head, layout.heads, at_mixed[:shared])
+        for at_HPK, first in zip(at_before, (asked, asked + key_heads), strict=True):
+            at_mixed[:shared, first : first + key_heads] += at_HPK.transpose(0, 1)
+    return at_mixed
 
 
-def _attend(
-    query: Any, key: Any, value: Any, future: Any, prefix: tuple[Any, Any, Any, Any] | None
-) -> tuple[Any, Any]:
-    """Output (B, H, G·T, K) and shares of attention (B, H, G·T, [P +] T)."""
+def _attend(mixed_NAK: Any, gather: _Gather, heads: tuple[int, int]) -> tuple[Any, _Kept]:
     import torch
 
-    rows, heads, asked, width = query.shape
-    groups = asked // key.shape[2]
-    own = query @ key.transpose(-1, -2)
-    own.masked_fill_(future.repeat(groups, 1), float("-inf"))
-    if prefix is None:
-        share = own.softmax(-1, dtype=torch.float32).to(query.dtype)
-        return share @ value, share
-    prefix_key, prefix_value = prefix[1][0], prefix[2][0]
-    length = prefix_key.shape[1]
-    flat = query.transpose(0, 1).reshape(heads, rows * asked, width)
-    ahead = (flat @ prefix_key.transpose(-1, -2)).view(heads, rows, asked, length)
-    both = torch.cat([ahead.transpose(0, 1), own], -1)
-    share = both.softmax(-1, dtype=torch.float32).to(query.dtype)
-    seen = share[..., :length].transpose(0, 1).reshape(heads, rows * asked, length)
-    from_prefix = (seen @ prefix_value).view(heads, rows, asked, width).transpose(0, 1)
-    return from_prefix + share[..., length:] @ value, share
+    key_heads, groups = heads
+    width = mixed_NAK.shape[-1]
+    rows, seen = gather.rows * key_heads, gather.before + gather.width
+    taken = mixed_NAK.view(-1, width).index_select(0, gather.from_NA)
+    sizes = [rows * groups * gather.width, rows * seen, rows * seen]
+    query, key, value = (part.view(rows, -1, width) for part in taken.split(sizes))
+    mask = gather.mask_QS.to(query.dtype)
+    score = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=width**-0.5)
+    share = score.softmax(-1, dtype=torch.float32).to(query.dtype)
+    found = (share @ value).view(-1, width).index_select(0, gather.query_at)
+    return found.view(-1, key_heads * groups, width), _Kept(query, key, value, share)
 
 
 def _attend_backward(
-    at_out: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    share: Any,
-    prefix: tuple[Any, Any, Any, Any] | None,
-) -> tuple[Any, Any, Any, tuple[Any, Any] | None]:
-    """Gradients at query, key, value, and at the prefix's key and value (H, P, K)."""
+    at_found: Any, kept: _Kept, gather: _Gather, heads: tuple[int, int], at_mixed: Any
+) -> tuple[Any, Any]:
+    """Writes the gradient at these rows' own tokens; returns that at the keys and the values (H, P,
+    K) of what stands before them, summed over the rows."""
     import torch
 
-    rows, heads, asked, width = query.shape
-    length = 0 if prefix is None else prefix[1].shape[2]
-    own = share[..., length:]
-    at_value = own.transpose(-1, -2) @ at_out
-    at_share = at_out @ value.transpose(-1, -2)
-    if prefix is not None:
-        flat_out = at_out.transpose(0, 1).reshape(heads, rows * asked, width)
-        seen = share[..., :length].transpose(0, 1).reshape(heads, rows * asked, length)
-        at_prefix_value = seen.transpose(-1, -2) @ flat_out
-        ahead = (flat_out @ prefix[2][0].transpose(-1, -2)).view(heads, rows, asked, length)
-        at_share = torch.cat([ahead.transpose(0, 1), at_share], -1)
+    key_heads, groups = heads
+    tokens, _, width = at_found.shape
+    query, key, value, share = kept
+    at_out = at_found.new_zeros(query.numel() // width, width)
+    at_out.index_copy_(0, gather.query_at, at_found.reshape(-1, width))
+    at_out = at_out.view(query.shape)
+    at_value = share.transpose(1, 2) @ at_out
+    at_share = at_out @ value.transpose(1, 2)
     at_score = torch.ops.aten._softmax_backward_data(at_share, share, -1, share.dtype)
-    at_own = at_score[..., length:]
-    at_query = at_own @ key
-    at_key = at_own.transpose(-1, -2) @ query
-    if prefix is None:
-        return at_query, at_key, at_value, None
-    at_ahead = at_score[..., :length].transpose(0, 1).reshape(heads, rows * asked, length)
-    flat_query = query.transpose(0, 1).reshape(heads, rows * asked, width)
-    at_prefix_key = at_ahead.transpose(-1, -2) @ flat_query
-    at_query = at_query + (at_ahead @ prefix[1][0]).view(heads, rows, asked, width).transpose(0, 1)
-    return at_query, at_key, at_value, (at_prefix_key, at_prefix_value)
-
-
-def _pad(tokens: Any, layout: Layout) -> Any:
-    """(N − P, heads, K) to (B·T, heads, K); padding is 0 and so gives no gradient."""
-    padded = tokens.new_zeros(layout.rows * layout.width, *tokens.shape[1:])
-    return padded.index_copy_(0, layout.padded_N, tokens)
-
-
-def _rows(query: Any, key: Any, value: Any, layout: Layout) -> tuple[Any, Any, Any]:
-    heads, width = key.shape[1], layout.width
-    key, value = (
-        _pad(part, layout).view(layout.rows, width, heads, -1).transpose(1, 2).contiguous()
-        for part in (key, value)
+    at_score.mul_(width**-0.5)
+    at_query, at_key = at_score @ key, at_score.transpose(1, 2) @ query
+    asked = key_heads * groups
+    for part, first, size, places in (
+        (at_query, 0, asked, gather.query_at),
+        (at_key, asked, key_heads, gather.own_at),
+        (at_value, asked + key_heads, key_heads, gather.own_at),
+    ):
+        own = part.view(-1, width).index_select(0, places).view(tokens, size, width)
+        at_mixed[:, first : first + size] = own
+    before = gather.before
+    at_key, at_value = (
+        part.view(gather.rows, key_heads, -1, width)[:, :, :before].sum(0)
+        for part in (at_key, at_value)
     )
-    return _grouped(_pad(query, layout), heads, width), key, value
-
-
-def _one_row(query: Any, key: Any, value: Any) -> tuple[Any, Any, Any]:
-    heads, width = key.shape[1], key.shape[0]
-    key, value = (part.transpose(0, 1).contiguous()[None] for part in (key, value))
-    return _grouped(query, heads, width), key, value
-
-
-def _grouped(tokens: Any, heads: int, width: int) -> Any:
-    """(B·T, H·G, K) to (B, H, G·T, K): the queries of a key head stand together."""
-    head_width = tokens.shape[-1]
-    return (
-        tokens.view(-1, width, heads, tokens.shape[1] // heads, head_width)
-        .permute(0, 2, 3, 1, 4)
-        .reshape(-1, heads, tokens.shape[1] // heads * width, head_width)
-    )
-
-
-def _tokens(out: Any, width: int) -> Any:
-    """The way back: (B, H, G·T, K) to (B·T, H·G, K)."""
-    rows, heads, asked, head_width = out.shape
-    groups = asked // width
-    return (
-        out.view(rows, heads, groups, width, head_width)
-        .permute(0, 3, 1, 2, 4)
-        .reshape(rows * width, heads * groups, head_width)
-    )
+    return at_key, at_value

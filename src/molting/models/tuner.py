@@ -113,10 +113,11 @@ class _Adapted:
             return self.backward(at_output_NO)
         at_inner_NR = at_output_NO @ self.up_OR
         down_RD = (at_inner_NR.T @ input_ND).float()
-        up_OR = (at_output_NO.T @ inner_NR).float()
+        # Few rows by many columns is half again as fast as the other way round.
+        up_RO = (inner_NR.T @ at_output_NO).float()
         for name_a, name_b, outputs, ranks, scale in self.parts:
             _add(grads, name_a, down_RD[ranks])
-            _add(grads, name_b, up_OR[outputs, ranks] * scale)
+            _add(grads, name_b, up_RO[ranks, outputs].T * scale)
         return self.backward.plus(at_output_NO, at_inner_NR, self.down_RD)
 
 
@@ -211,7 +212,7 @@ class Tuner:
         import torch
 
         with torch.no_grad():
-            layout = lay_out(rows, self.device)
+            layout = lay_out(rows, self.key_heads, self.heads // self.key_heads, self.device)
             stream_ND = self._entering(rows, layout)
             cos, sin = self._rotary(stream_ND.to(self.dtype)[None], layout.position_N[None])
             turn = (cos[0][:, None], _signed(sin[0])[:, None])
@@ -271,14 +272,10 @@ class Tuner:
         before_ND = stream_ND
         normal_ND, scale_N1 = _normal(stream_ND, layer.attention_norm, self.eps, self.dtype)
         mixed_NO, inner_qkv = layer.qkv(normal_ND)
-        mixed = mixed_NO.view(len(normal_ND), self.heads + 2 * self.key_heads, self.head_width)
-        turning = mixed[:, : self.heads + self.key_heads]
-        turning = _turn(turning, *turn)
-        query = turning[:, : self.heads] * self.head_width**-0.5
-        found, heads = attend(
-            query, turning[:, self.heads :], mixed[:, self.heads + self.key_heads :], layout
-        )
-        found_ND = found.reshape(len(normal_ND), -1)
+        mixed = mixed_NO.view(len(normal_ND), -1, self.head_width)
+        _turn(mixed[:, : self.heads + self.key_heads], *turn)
+        found, heads = attend(mixed, layout)
+        found_ND = found.view(len(normal_ND), -1)
         if only_M is not None:
             found_ND, stream_ND = found_ND[only_M], stream_ND[only_M]
         change_ND, inner_out = layer.out(found_ND)
@@ -314,13 +311,18 @@ class Tuner:
         )
         at_gate_NF, at_up_NF = at_both.chunk(2, -1)
         torch.mul(at_product_NF, active_NF, out=at_up_NF)
-        at_gate_NF.copy_(torch.ops.aten.silu_backward(at_product_NF.mul_(left.up_NF), left.gate_NF))
+        silu_back = torch.ops.aten.silu_backward.grad_input
+        silu_back(at_product_NF.mul_(left.up_NF), left.gate_NF, grad_input=at_gate_NF)
         normal_ND = _apply_normal(
             left.between_ND, left.between_scale_N1, layer.mlp_norm, self.dtype
         )
         at_normal_ND = layer.gate_up.back(at_both, normal_ND, left.inner_gate_up, grads)
-        at_between_ND = at_after_ND + _normal_back(
-            at_normal_ND.float(), left.between_ND, left.between_scale_N1, layer.mlp_norm
+        at_between_ND = _normal_back(
+            at_normal_ND.float(),
+            left.between_ND,
+            left.between_scale_N1,
+            layer.mlp_norm,
+            at_after_ND,
         )
         # Attention.
         at_found = layer.out.back(
@@ -334,14 +336,13 @@ class Tuner:
                 for part_MD in (at_found, at_between_ND)
             )
         at_found = at_found.view(count, self.heads, self.head_width)
-        at_query, at_key, at_value = attend_backward(at_found, left.heads, layout)
-        at_query = at_query * self.head_width**-0.5
-        at_turning = _turn_back(torch.cat([at_query, at_key], 1), *turn)
-        at_mixed = torch.cat([at_turning, at_value], 1).view(count, -1)
+        at_mixed = attend_backward(at_found, left.heads, layout)
+        _turn_back(at_mixed[:, : self.heads + self.key_heads], *turn)
+        at_mixed = at_mixed.view(count, -1)
         normal_ND = _apply_normal(left.before_ND, left.scale_N1, layer.attention_norm, self.dtype)
         at_normal_ND = layer.qkv.back(at_mixed, normal_ND, left.inner_qkv, grads)
-        return at_between_ND + _normal_back(
-            at_normal_ND.float(), left.before_ND, left.scale_N1, layer.attention_norm
+        return _normal_back(
+            at_normal_ND.float(), left.before_ND, left.scale_N1, layer.attention_norm, at_between_ND
         )
 
 
@@ -350,10 +351,13 @@ def _groups(layer: _Layer) -> Iterator[_Adapted]:
 
 
 def _add(grads: dict[str, Any], name: str, value: Any) -> None:
+    import torch
+
     if name in grads:
         grads[name] += value
     else:
-        grads[name] = value.clone()
+        # The fused optimizer reads memory in order.
+        grads[name] = value.clone(memory_format=torch.contiguous_format)
 
 
 def _normal(stream_ND: Any, weight_D: Any, eps: float, dtype: Any) -> tuple[Any, Any]:
@@ -369,11 +373,19 @@ def _apply_normal(stream_ND: Any, scale_N1: Any, weight_D: Any, dtype: Any) -> A
     return (stream_ND * scale_N1).mul_(weight_D).to(dtype)
 
 
-def _normal_back(at_normal_ND: Any, stream_ND: Any, scale_N1: Any, weight_D: Any) -> Any:
-    """Gradient of RMSNorm at its input: s·(w·g) − x·s³·mean(x·w·g)."""
+def _normal_back(
+    at_normal_ND: Any, stream_ND: Any, scale_N1: Any, weight_D: Any, beside_ND: Any = None
+) -> Any:
+    """Gradient of RMSNorm at its input: s·(w·g) − x·s³·mean(x·w·g), plus what comes `beside` it."""
+    import torch
+
     weighted_ND = at_normal_ND * weight_D
     mean_N1 = (weighted_ND * stream_ND).mean(-1, keepdim=True)
-    return weighted_ND.mul_(scale_N1).sub_(stream_ND * (mean_N1 * scale_N1**3))
+    if beside_ND is None:
+        weighted_ND.mul_(scale_N1)
+    else:
+        weighted_ND = torch.addcmul(beside_ND, weighted_ND, scale_N1)
+    return weighted_ND.addcmul_(stream_ND, mean_N1 * scale_N1**3, value=-1)
 
 
 def _signed(sin: Any) -> Any:
@@ -382,10 +394,12 @@ def _signed(sin: Any) -> Any:
     return sin
 
 
-def _turn(heads: Any, cos: Any, sin: Any) -> Any:
-    """Rotary position: (a, b) → (a·cos − b·sin, b·cos + a·sin), halves of a head."""
-    return heads * cos + heads.roll(heads.shape[-1] // 2, -1) * sin
+def _turn(heads: Any, cos: Any, sin: Any) -> None:
+    """Rotary position, in place: (a, b) → (a·cos − b·sin, b·cos + a·sin), halves of a head."""
+    swapped = heads.roll(heads.shape[-1] // 2, -1)
+    heads.mul_(cos).addcmul_(swapped, sin)
 
 
-def _turn_back(at_turned: Any, cos: Any, sin: Any) -> Any:
-    return at_turned * cos + (at_turned * sin).roll(-(at_turned.shape[-1] // 2), -1)
+def _turn_back(at_turned: Any, cos: Any, sin: Any) -> None:
+    swapped = (at_turned * sin).roll(at_turned.shape[-1] // 2, -1)
+    at_turned.mul_(cos).add_(swapped)

@@ -95,11 +95,11 @@ def thin(replies: Sequence[str], over: Sequence[Mannerism]) -> tuple[list[str], 
     for mannerism in over:
         run = mannerism.phrase.split()
         left = int(mannerism.allowed * len(replies))
-        for some, keep in zip(said, alive, strict=True):
+        for spoken, keep in zip(said, alive, strict=True):
             places = [
                 k
-                for k in range(len(some) - len(run) + 1)
-                if some[k : k + len(run)] == run and all(keep[k : k + len(run)])
+                for k in range(len(spoken) - len(run) + 1)
+                if spoken[k : k + len(run)] == run and all(keep[k : k + len(run)])
             ]
             if places and left > 0:
                 left -= 1
