@@ -38,7 +38,7 @@ from molting.signals.text import fold
 
 DATA = Path("../shared/data")
 NEAR = 0.7
-SAMPLE = 2_000
+SAMPLE = 1_000
 
 
 def measure(data: Path, count: int, seed: int) -> dict[str, Any]:
@@ -53,6 +53,7 @@ def measure(data: Path, count: int, seed: int) -> dict[str, Any]:
     begun = time.perf_counter()
     semantic = semantic_pairs(texts, encoder, FLOOR)
     semantic_seconds = time.perf_counter() - begun
+    print(f"found: {near_seconds:.0f} s, {semantic_seconds:.0f} s; checking …", file=sys.stderr)
     return {
         "turns": len(texts),
         "seed": seed,
@@ -130,7 +131,7 @@ def true_pairs(folded: Sequence[str], sample: Any) -> dict[tuple[int, int], floa
     for cut, allowed in ((grams4, lengths >= 12), (grams3, lengths <= 32)):
         places = np.flatnonzero(allowed)
         mine = np.intersect1d(sample, places)
-        matrix = _indicator([cut(folded[i]) for i in places])
+        matrix = _indicator([cut(folded[int(i)]) for i in places])
         sizes = np.diff(matrix.indptr)
         for start in range(0, len(mine), 200):
             rows = np.searchsorted(places, mine[start : start + 200])
@@ -239,9 +240,11 @@ def million(data: Path, count: int, seed: int) -> dict[str, Any]:
     found = find_duplicates(texts, NEAR)
     near_seconds = time.perf_counter() - begun
     after_near = _peak()
+    print(f"near: {near_seconds:.0f} s, peak {after_near:.1f} GiB", file=sys.stderr)
     begun = time.perf_counter()
     semantic = semantic_pairs(texts, encoder, FLOOR)
     semantic_seconds = time.perf_counter() - begun
+    print(f"semantic: {semantic_seconds:.0f} s, peak {_peak():.1f} GiB", file=sys.stderr)
     begun = time.perf_counter()
     grouped = found.joined("semantic", semantic, THRESHOLD).groups()
     group_seconds = time.perf_counter() - begun
@@ -348,7 +351,8 @@ def main() -> int:
     if options.json:
         print(json.dumps(found))
         return 0
-    if found.get("sources", {}).get("chitchat") == 0:
+    sources = found.get("sources", {})
+    if sources.get("made") and not sources["chitchat"]:
         print("chitchat-dataset is not installed; made turns stand in for its messages")
     _show(found)
     return 0

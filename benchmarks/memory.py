@@ -171,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--corruptions", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="corruptions,writers,deletion")
     parser.add_argument("--model", default="fake")
     parser.add_argument("--rows", type=int, default=24)
@@ -179,7 +180,7 @@ def main() -> None:
     wanted = options.only.split(",")
     found: dict[str, Any] = {}
     if "corruptions" in wanted:
-        found["corruptions"] = corruptions(options.corruptions)
+        found["corruptions"] = corruptions(options.corruptions, options.seed)
     if "writers" in wanted:
         found["writers"] = writers()
     if "deletion" in wanted:

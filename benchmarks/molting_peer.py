@@ -25,6 +25,7 @@ from molting.models.base import load_model
 from molting.models.likelihood import mean_loss
 from molting.models.lora import attach_lora
 from molting.models.sources import find_model
+from molting.train.steppers import stepper_for
 
 # Not a plain import: the name that `_listen` replaces is the loop's own.
 loop: Any = importlib.import_module("molting.train.loop")
@@ -90,14 +91,14 @@ def main() -> None:
 
 def _listen(gate: Gate, held_out: list[Any]) -> None:
     """The loop's own stepper, with the weights as they are, tells the held-out loss when asked."""
-    made = loop.stepper_for
+    made = stepper_for
 
     def remembered(*given: Any, **more: Any) -> Any:
         stepper = made(*given, **more)
         gate.evaluate = lambda: mean_loss(stepper.losses(held_out))
         return stepper
 
-    loop.stepper_for = remembered
+    setattr(loop, "stepper_for", remembered)  # noqa: B010
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from molting.core.config import Config, load_config, override
 from molting.core.conversation import Conversation
@@ -28,7 +29,6 @@ from molting.curate.formats import read_file
 
 EXAMPLE = Path("examples/skerry")
 ARMS = ("lora", "peft", "qlora")
-_VALIDATION = 16
 
 
 def main() -> int:
@@ -37,6 +37,7 @@ def main() -> int:
     )
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--rows", type=int, default=48)
+    parser.add_argument("--validation", type=int, default=16, help="held-out rows")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
@@ -44,7 +45,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.child:
         arm, folder = options.child
-        found = _train(arm, Path(folder), options.model, options.rows, options.epochs)
+        found = _train(arm, Path(folder), options)
         print(json.dumps(found))
         return 0
     table: dict[str, Any] = {}
@@ -53,13 +54,13 @@ def main() -> int:
             command = [
                 sys.executable, "-m", "benchmarks.qlora", "--child", arm, f"{name}/{arm}",
                 "--model", options.model, "--rows", str(options.rows),
-                "--epochs", str(options.epochs),
+                "--epochs", str(options.epochs), "--validation", str(options.validation),
             ]  # fmt: skip
             print(f"{arm} …", file=sys.stderr, flush=True)
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
             table[arm] = json.loads(done.stdout.splitlines()[-1])
         for arm, row in table.items():
-            row["loss_on_full_base"] = _on_full_base(Path(name) / arm, options.model, options.rows)
+            row["loss_on_full_base"] = _on_full_base(Path(name) / arm, options)
     if options.json:
         print(json.dumps({"model": options.model, "rows": options.rows, "arms": table}))
         return 0
@@ -82,37 +83,41 @@ def _config(arm: str, epochs: int) -> Config:
     return override(config, "train", method=method, epochs=epochs, patience=epochs)
 
 
-def _rows(count: int) -> tuple[list[Conversation], list[Conversation]]:
+def _rows(options: argparse.Namespace) -> tuple[list[Conversation], list[Conversation]]:
     train = read_file(EXAMPLE / "data/export.jsonl", "export.jsonl").conversations
     held_out = read_file(EXAMPLE / "data/held_out.jsonl", "held_out.jsonl").conversations
     good = [row for row in train if len(row.reply.split()) > 5]
-    return good[:count], list(held_out[:_VALIDATION])
+    return good[: options.rows], list(held_out[: options.validation])
 
 
-def _train(arm: str, folder: Path, model_name: str, count: int, epochs: int) -> dict[str, Any]:
+def _train(arm: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     from molting.models.base import load_model
     from molting.models.lora import attach_lora, count_parameters, hub_name, save_adapter
     from molting.models.machine import choose_dtype
     from molting.models.render import Renderer
     from molting.models.sources import find_model
     from molting.train import loop
-    from molting.train.steppers import PeftStepper
+    from molting.train.steppers import PeftStepper, stepper_for
 
-    config = _config(arm, epochs)
-    source = find_model(model_name)
+    config = _config(arm, options.epochs)
+    source = find_model(options.model)
     dtype = choose_dtype("auto")
     base = load_model(source, dtype, four_bit=arm == "qlora")
     loaded, peak_to_load = _resident_mib(), _peak_mib()
     renderer = Renderer(base.tokenizer)
     rows, validation = (
-        [renderer.row(row, config.train.max_tokens) for row in part] for part in _rows(count)
+        [renderer.row(row, config.train.max_tokens) for row in part] for part in _rows(options)
     )
     model = attach_lora(base.model, config.train, hub_name(source.name), 0)
-    if arm == "peft":
-        loop.stepper_for = lambda model, pad_id: PeftStepper(model, pad_id)
     folder.mkdir(parents=True)
     pad_id = base.tokenizer.pad_token_id or 0
-    outcome = loop.train(model, rows, validation, config.train, pad_id, folder, Silent())
+
+    def plain(model: Any, pad_id: int, *_: Any) -> PeftStepper:
+        return PeftStepper(model, pad_id)
+
+    chosen: Any = plain if arm == "peft" else stepper_for
+    with mock.patch.object(loop, "stepper_for", chosen):
+        outcome = loop.train(model, rows, validation, config.train, pad_id, folder, Silent())
     save_adapter(model.peft_config["default"], outcome.state, folder / "adapter")
     position = outcome.position
     return {
@@ -127,7 +132,7 @@ def _train(arm: str, folder: Path, model_name: str, count: int, epochs: int) -> 
     }
 
 
-def _on_full_base(folder: Path, model_name: str, count: int) -> float:
+def _on_full_base(folder: Path, options: argparse.Namespace) -> float:
     """Validation loss of the adapter on the base as it is, in the dtype it was trained in."""
     from molting.models.base import load_model
     from molting.models.likelihood import mean_loss, row_losses
@@ -136,9 +141,9 @@ def _on_full_base(folder: Path, model_name: str, count: int) -> float:
     from molting.models.render import Renderer
     from molting.models.sources import find_model
 
-    base = load_model(find_model(model_name), choose_dtype("auto"))
+    base = load_model(find_model(options.model), choose_dtype("auto"))
     renderer = Renderer(base.tokenizer)
-    rows = [renderer.row(row, 1024) for row in _rows(count)[1]]
+    rows = [renderer.row(row, 1024) for row in _rows(options)[1]]
     model = load_adapter(base.model, folder / "adapter")
     return mean_loss(row_losses(model, rows, base.tokenizer.pad_token_id or 0))
 

@@ -118,7 +118,7 @@ def test_starting_the_command_imports_nothing_heavy(module: str) -> None:
     code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "transformers", "peft", "sklearn", "scipy", "pyarrow", "matplotlib",
-             "huggingface_hub", "rensa", "jinja2"}  # fmt: skip
+             "huggingface_hub", "jinja2"}  # fmt: skip
     assert heavy & set(json.loads(done.stdout)) == set()
 
 

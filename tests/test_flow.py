@@ -74,7 +74,7 @@ def test_the_numbers_of_a_run_are_consistent(finished: Any) -> None:
     assert corpus["rows_in"] == 50
     assert corpus["kept"] + sum(corpus["rejected"].values()) == corpus["rows_in"]
     assert sum(corpus["splits"].values()) == corpus["kept"]
-    assert corpus["duplicates"]["semantic"] is None, "never looked for, so unknown"
+    assert corpus["duplicates"]["semantic"] == 0, "looked for, none there"
     assert train["epochs_run"] == 2
     assert 0 < train["trainable_parameters"] < train["total_parameters"]
     assert train["tokens"] > 0
@@ -296,7 +296,7 @@ def test_a_project_without_chat_files_says_where_to_name_them(
 def test_a_curated_corpus_is_found_and_not_made_again(
     copy: Path, molting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forbid(monkeypatch, "molting.flow.curate")
+    forbid(monkeypatch, "molting.flow.rows.curate")
     found = molting("curate", copy, "--json")
     assert found.code == 0, found.err
     assert len(found.json["rows"]) == found.json["rows_in"] == 50

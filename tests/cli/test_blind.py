@@ -52,6 +52,10 @@ def test_a_page_tells_nothing_and_its_votes_come_back(
     assert not any(word in text for word in ("tuned", "prompted", "rival", str(kept["seed"])))
     sides = [item["tuned_is"] for item in kept["items"]]
     assert {"left", "right"} == set(sides)
+    # Nobody meets the tune's reply to a prompt twice, and both rivals have their turn.
+    prompts = [json.dumps(item["pair"]["prompt"]) for item in kept["items"]]
+    assert len(set(prompts)) == len(prompts)
+    assert {item["pair"]["rival"] for item in kept["items"]} == {"base", "prompted"}
     for voter, wrong in (("ann", 0), ("bob", 2)):
         file = tmp_path / f"{voter}.json"
         votes = [
@@ -116,3 +120,11 @@ def test_a_bad_ballot_is_one_line_and_no_vote(
     assert (done.code, told in done.line) == (2, True)
     assert molting("blind-ab", root, "--report", "--json").json["votes"] == 0
     assert molting("blind-ab", root, "--report", "--votes", file).code == 2
+
+
+def test_evaluate_has_it_too(molting: Any, root: Path, tmp_path: Path) -> None:
+    done = molting("evaluate", root, "--blind-ab", "--json", stdin="a\nq\n")
+    assert done.code == 0, done.err
+    assert done.json["voters"] == {"voter": 1}
+    done = molting("evaluate", root, "--blind-ab", "--replies", tmp_path / "x.jsonl")
+    assert (done.code, "molt's own replies" in done.line) == (2, True)

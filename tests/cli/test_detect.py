@@ -119,7 +119,7 @@ def test_masked_and_unmasked_stand_side_by_side(molting: Any, tmp_path: Path) ->
     file = tmp_path / "types.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     done = molting(
-        "detect", "bench", file, "--head", "centroid", "--seeds", 1, "--json",
+        "detect", "bench", file, "--head", "centroid", "--seeds", 1, "--json", "--types",
         "--features", "fake-encoder", "--memory", tmp_path / "memory",
     )  # fmt: skip
     assert done.code == 0, done.err

@@ -225,3 +225,13 @@ def test_an_input_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         read_text_input(tmp_path)
     with pytest.raises(InputError, match="no such file"):
         read_text_input(tmp_path / "none")
+
+
+def test_defaults_written_out_and_read_again_are_the_same_run() -> None:
+    # A default of 32 for a number that is read as 32.0 would make `--set` another run.
+    raw = msgspec.to_builtins(Config())
+    written = {
+        section: {key: value for key, value in values.items() if value is not None}
+        for section, values in raw.items()
+    }
+    assert fingerprint(parse_config(written)) == fingerprint(Config())

@@ -10,7 +10,7 @@ import pkgutil, importlib, sys, molting.core, molting.signals
 for room in (molting.core, molting.signals):
     for module in pkgutil.iter_modules(room.__path__, room.__name__ + "."):
         importlib.import_module(module.name)
-heavy = {"torch", "transformers", "peft", "sklearn", "scipy", "pyarrow", "rensa"} & set(sys.modules)
+heavy = {"torch", "transformers", "peft", "sklearn", "scipy", "pyarrow"} & set(sys.modules)
 sys.exit(", ".join(sorted(heavy)) or None)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,19 +1,30 @@
-"""The example's battery, fitted once, and what the tests of the score hold against it."""
+"""The example's battery, fitted once, and what the tests of the score hold against it; and a speaker
+of the shipped fake with an adapter that moves it, for the measures beside the score."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from molting.core.config import Curate, load_config
+from molting.core.config import Curate, Train, load_config
 from molting.core.persona import Persona
+from molting.core.progress import Silent
 from molting.curate.filters import filter_rows
 from molting.curate.formats import read_file
 from molting.evaluate.battery import certified, fit_battery, floor_of, fold_of
 from molting.evaluate.score import Measured, Scale, score, voice_estimate
+from molting.evaluate.systems import Speaker
+from molting.memory.store import Memory
+from molting.models.base import load_model
+from molting.models.lora import attach_lora
+from molting.models.sources import find_model
 from molting.signals.contrast import neutral_replies
+
+torch.set_num_threads(1)
 
 N = 40
 """Prompts. Of the 120 neutral replies a third is the base, a third is what attackers dress up, and
@@ -70,3 +81,16 @@ def room(example: Path) -> Room:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("molting.evaluate.battery.neutral_replies", lambda: shipped[2::3])
         return Room(example)
+
+
+@pytest.fixture(scope="session")
+def speaker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Speaker]:
+    base = load_model(find_model("fake"), "float32")
+    model = attach_lora(base.model, Train(rank=4), "fake", seed=0).eval()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(1)
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.2)
+    with Memory(tmp_path_factory.mktemp("memory")) as memory:
+        yield Speaker(base, model, "b2:adapter", "You are Skerry.", memory, Silent())

@@ -113,6 +113,17 @@ def test_law_company_and_memory_change_no_bit(
             assert torch.equal(a, c)
 
 
+def test_the_same_words_behind_another_head_are_something_else(tmp_path: Path) -> None:
+    base = deep()
+    one = row(range(20))
+    other = Rendered((9, 8, *one.ids[2:]), one.trained, True)
+    with Memory(tmp_path) as memory:
+        boundaries = Boundaries(memory, base, adapted(base, 2))
+        found = [*boundaries([one]), *boundaries([other])]
+    for stream, expected in zip(found, hidden(base, [one, other], 2), strict=True):
+        torch.testing.assert_close(stream, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_a_shared_head_is_computed_and_kept_once(tmp_path: Path) -> None:
     base = deep()
     with Memory(tmp_path) as memory:

@@ -9,7 +9,10 @@ import signal
 import sqlite3
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 
 from molting.memory.shards import Shards
 from molting.memory.store import Memory, key_of
+from molting.memory.upkeep import rewrite
 
 KEYS = [key_of("block-1", i) for i in range(64)]
 
@@ -142,6 +146,56 @@ def test_a_full_shard_is_followed_by_another(tmp_path: Path) -> None:
         assert bytes(view) == bytes([i]) * 600
     assert shards.view(places[-1][0], 0, 601) is None
     shards.close()
+
+
+def test_a_writer_waits_until_another_has_written(tmp_path: Path) -> None:
+    found_end = threading.Event()
+
+    def slow() -> None:
+        with Memory(tmp_path) as memory:
+            newest = memory.shards._newest
+
+            def late(fresh: bool) -> BinaryIO:
+                # Knows where the shard ends, and writes a good while later.
+                file = newest(fresh)
+                found_end.set()
+                time.sleep(0.2)
+                return file
+
+            memory.shards._newest = late  # type: ignore[method-assign]
+            memory.put_blocks({KEYS[1]: block(1)})
+
+    with Memory(tmp_path) as memory:
+        memory.put_blocks({KEYS[0]: block(0)})
+        thread = threading.Thread(target=slow)
+        thread.start()
+        assert found_end.wait(30)
+        memory.put_blocks({KEYS[2]: block(2)})
+        thread.join()
+        assert whole(memory) == {key: bytes(block(i)) for i, key in enumerate(KEYS[:3])}
+
+
+def test_a_block_that_is_moved_while_it_is_looked_up_is_found(tmp_path: Path) -> None:
+    with Memory(tmp_path) as one, Memory(tmp_path) as other:
+        one.put_blocks({KEYS[0]: block(0)})
+        one.put_blocks({KEYS[1]: block(1), KEYS[2]: block(2)})
+        one.put_blocks({KEYS[2]: block(3), KEYS[1]: block(4)})
+        view = other.shards.view
+        moved = []
+
+        def late(name: str, offset: int, length: int) -> memoryview | None:
+            # Between the look into the index and the look into the shard, it is rewritten.
+            if not moved:
+                moved.append(name)
+                with one._db:
+                    left = rewrite(one._db, one.shards)
+                assert name in left
+                one.shards.drop(left)
+            return view(name, offset, length)
+
+        other.shards.view = late  # type: ignore[method-assign]
+        assert whole(other, KEYS[:1]) == {KEYS[0]: bytes(block(0))}
+        assert moved
 
 
 def _write(folder: Path, worker: int, ready: multiprocessing.Barrier) -> None:  # type: ignore[valid-type]

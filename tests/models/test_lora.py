@@ -15,6 +15,7 @@ from molting.core.errors import ConfigError, UsageError
 from molting.models.base import load_model
 from molting.models.catalogue import CATALOGUE
 from molting.models.fake import fake_model, fake_tokenizer
+from molting.models.likelihood import row_losses
 from molting.models.lora import (
     adapter_state,
     attach_lora,
@@ -26,7 +27,10 @@ from molting.models.lora import (
     shape_of,
 )
 from molting.models.quiet import quiet
+from molting.models.render import Rendered
 from molting.models.sources import find_model
+from molting.models.tuner import tunable
+from molting.train.steppers import PeftStepper, TunerStepper, stepper_for
 
 IDS = torch.arange(3, 40).view(1, -1)
 SMALL = Train(rank=4, alpha=8, targets=("q", "v"))
@@ -200,3 +204,34 @@ def test_a_short_name_is_written_as_the_hub_id_that_other_tools_know() -> None:
 def test_a_folder_without_an_adapter_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no adapter there"):
         load_adapter(fake_model(), tmp_path)
+
+
+# Switches.
+
+
+def row(length: int) -> Rendered:
+    return Rendered(tuple(range(5, 5 + length)), tuple(i > 3 for i in range(length)), True)
+
+
+def test_rslora_scales_by_the_root_of_the_rank_and_the_tuner_knows() -> None:
+    train = Train(rank=4, alpha=8, rslora=True)
+    model = tuned(train)
+    module = model.get_base_model().model.layers[0].self_attn.q_proj
+    assert module.scaling["default"] == 8 / 2
+    assert tunable(model)
+    stepper = TunerStepper(model)
+    stepper.load({n: p.detach() for n, p in model.named_parameters() if p.requires_grad})
+    ours = stepper.losses([row(12), row(20)])
+    theirs = row_losses(model, [row(12), row(20)], 260)
+    assert [x.nats for x in ours] == pytest.approx([x.nats for x in theirs], rel=1e-5)
+
+
+def test_dora_is_left_to_peft_saved_and_loaded(tmp_path: Path) -> None:
+    model = tuned(Train(rank=4, alpha=8, dora=True))
+    assert not tunable(model)
+    stepper = stepper_for(model, 260)
+    assert isinstance(stepper, PeftStepper)
+    _, grads = stepper.gradients([row(12), row(20)], 20)
+    assert any("lora_magnitude_vector" in name and grad.any() for name, grad in grads.items())
+    again = load_adapter(fake_model(), saved(model, tmp_path))
+    assert torch.allclose(logits(again), logits(model), atol=1e-5)

@@ -409,6 +409,21 @@ def test_voice_without_interval_or_value_still_gives_a_page(project: Project) ->
     assert "0.87 (no interval)" in text
 
 
+def test_what_was_lost_stands_in_the_verdict_and_in_the_table(project: Project) -> None:
+    result = evaluation()
+    result["retention"]["grammar"] = {
+        "measure": "accuracy", "base": 0.9, "tuned": 0.6, "low": 0.5, "high": 0.7, "n": 84,
+        "margin": 0.05, "passed": False,
+    }  # fmt: skip
+    page = render(collect(project, grow(project, result)))
+    assert "The voice, at a cost" in page
+    assert "cost more than the margin allows: grammar 90 % → 60 %" in page
+    assert page.count('<section id="cost"') == 1
+    # A gate of accuracy is no perplexity.
+    perplexities = page.partition('id="perplexity-table"')[2].partition("</table>")[0]
+    assert "grammar" not in perplexities
+
+
 def test_configuration_is_exact_and_says_what_was_set(project: Project, page: str) -> None:
     values = {
         (section["name"], item["key"]): (item["value"], item["changed"])
@@ -416,7 +431,7 @@ def test_configuration_is_exact_and_says_what_was_set(project: Project, page: st
         for item in section["values"]
     }
     assert values["train", "epochs"] == ("3", True)
-    assert values["train", "learning_rate"] == ("0.0005", False)
+    assert values["train", "learning_rate"] == ("absent", False)
     assert values["data", "files"] == ('["c.jsonl", "d.jsonl"]', True)
     assert values["data", "held_out"] == ("[]", False)
     assert values["base", "model"] == ('"tiny"', True)

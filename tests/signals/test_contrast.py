@@ -11,8 +11,8 @@ from molting.signals.secrets import find_secrets
 def test_the_shipped_texts_are_enough_to_fit_and_certify_with() -> None:
     assert len(neutral_replies()) >= 100
     counts = Counter(text.persona for text in other_personas())
-    assert len(counts) == 5
-    assert min(counts.values()) >= 20
+    assert len(counts) == 19
+    assert min(counts.values()) >= 8
 
 
 def test_the_shipped_texts_are_clean_and_say_nothing_twice() -> None:

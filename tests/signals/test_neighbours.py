@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from molting.models.encoders import unit
 from molting.signals import neighbours
+from molting.signals.engines import LocalEngine
 from molting.signals.neighbours import close_pairs
 
 
@@ -66,3 +67,45 @@ def test_each_row_proposes_its_closest_only() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_nothing_to_compare_is_no_pair(count: int) -> None:
     assert [len(part) for part in close_pairs(np.ones((count, 4)) / 2, 0.1, 3)] == [0, 0, 0]
+
+
+def test_across_two_sets_each_row_has_its_closest_of_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = clustered(400)
+    side = np.ones(400, np.uint8)
+    side[300:] = 2
+    side[:3] = 3
+    allowed = (side[:, None] | side[None, :]) == 3
+    for exact in (10_000, 50):
+        monkeypatch.setattr(neighbours, "_EXACT_ROWS", exact)
+        left, right, _ = close_pairs(rows, 0.6, 400, side=side)
+        found = set(zip(left.tolist(), right.tolist(), strict=True))
+        wanted = {(i, j) for i, j in brute(rows, 0.6) if allowed[i, j]}
+        assert not found - {(i, j) for i, j in brute(rows, 0.6 - 1e-5) if allowed[i, j]}
+        assert len(found & wanted) >= 0.97 * len(wanted)
+        assert len(wanted) > 100
+    # Those of its own set do not crowd out the other's.
+    monkeypatch.setattr(neighbours, "_EXACT_ROWS", 10_000)
+    left, right, _ = close_pairs(rows, -1.0, 1, side=side)
+    every = np.where(allowed, rows @ rows.T, -2.0)
+    np.fill_diagonal(every, -2.0)
+    found = set(zip(left.tolist(), right.tolist(), strict=True))
+    nearest = every.argmax(1).tolist()
+    assert {(min(i, j), max(i, j)) for i, j in enumerate(nearest)} <= found
+
+
+def test_the_workers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = clustered(3000)
+    monkeypatch.setattr(neighbours, "_EXACT_ROWS", 100)
+    one, three = (close_pairs(rows, 0.7, 4, engine=LocalEngine(n)) for n in (1, 3))
+    assert all((a == b).all() for a, b in zip(one, three, strict=True))
+
+
+def test_more_ties_than_there_is_room_for_are_cut_in_order() -> None:
+    rows = np.zeros((30, 4), np.float32)
+    rows[:, 0] = 1.0
+    left, right, _ = close_pairs(rows, 0.5, 3)
+    assert list(zip(left.tolist(), right.tolist(), strict=True)) == sorted(
+        {(min(i, j), max(i, j)) for i in range(30) for j in [k for k in range(5) if k != i][:3]}
+    )

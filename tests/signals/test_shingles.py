@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from benchmarks import planted_copies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,3 +110,9 @@ def test_half_a_surrogate_pair_is_a_character_like_any_other() -> None:
 
 def test_lengths_that_meet() -> None:
     assert SHORT < SHORT_REACH, "or a short text would be like none that is not short"
+
+
+@LAWS
+@given(TEXT, TEXT)
+def test_the_benchmarks_own_writing_of_the_definition_agrees(left: str, right: str) -> None:
+    assert planted_copies.similarity(left, right) == pytest.approx(similarity(left, right))

@@ -8,7 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from molting.signals.stats import Array, Estimate, auc, cluster_bootstrap, weighted_mean
+from molting.signals.stats import (
+    Array,
+    Estimate,
+    auc,
+    cluster_bootstrap,
+    holm,
+    non_inferior,
+    over_seeds,
+    paired_difference,
+    prompts_needed,
+    sign_flip_p,
+    weighted_mean,
+)
 
 
 def mean_of(values: Array) -> Estimate:
@@ -151,3 +163,68 @@ def test_auc_without_one_of_the_sides_is_unknown() -> None:
     some, none = np.array([1.0]), np.array([])
     assert math.isnan(auc(some, none))
     assert math.isnan(auc(none, some))
+
+
+def test_a_paired_difference_leaves_unknown_prompts_out() -> None:
+    left, right = np.array([1.0, 2.0, math.nan, 4.0]), np.array([0.0, 1.0, 1.0, 3.0])
+    found = paired_difference(left, right, 100, 0)
+    assert (found.value, found.low, found.high, found.n) == (1.0, 1.0, 1.0, 3)
+
+
+def test_seeds_are_the_outer_level_and_two_are_not_enough() -> None:
+    random = np.random.default_rng(0)
+    prompts = random.normal(size=200)
+    table = np.stack([prompts * 0.1 + shift for shift in (0.0, 1.0, 2.0)])
+    found, seeds = over_seeds(table, 400, 0)
+    assert seeds == 3
+    assert found.value == pytest.approx(1.0, abs=0.05)
+    assert found.low is not None
+    assert found.high is not None
+    # Prompts alone would give ±0.02.
+    assert found.high - found.low > 1.0
+    few, _ = over_seeds(table[:2], 400, 0)
+    assert (few.low, few.high) == (None, None)
+    assert few.value == pytest.approx(0.5, abs=0.05)
+
+
+def test_holm_adjusts_as_in_the_textbook() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_never_lowers_a_p_value_and_keeps_their_order(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    assert all(a >= p for a, p in zip(adjusted, p_values, strict=True))
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    assert [adjusted[i] for i in order] == sorted(adjusted)
+
+
+def test_a_sign_flip_test_finds_a_difference_and_no_other() -> None:
+    random = np.random.default_rng(1)
+    noise = random.normal(size=60)
+    none, some = sign_flip_p(noise, 500, 0), sign_flip_p(noise + 1, 500, 0)
+    assert none is not None
+    assert some is not None
+    assert some < 0.01 < none
+    assert sign_flip_p(np.array([math.nan]), 500, 0) is None
+
+
+def test_the_prompts_needed_give_the_width_that_was_asked_for() -> None:
+    assert prompts_needed(0.4, 0.05) == 246
+    needed = prompts_needed(1.0, 0.1)
+    values = np.random.default_rng(2).normal(size=needed)
+    found = cluster_bootstrap(lambda w: weighted_mean(values, w), needed, 2000, 0)
+    assert found.low is not None
+    assert found.high is not None
+    assert (found.high - found.low) / 2 == pytest.approx(0.1, abs=0.015)
+    with pytest.raises(ValueError, match="half_width"):
+        prompts_needed(1.0, 0.0)
+
+
+def test_non_inferiority_needs_the_whole_interval() -> None:
+    assert non_inferior(Estimate(0.0, -0.01, 0.01, 50), 0.02) is True
+    assert non_inferior(Estimate(-0.05, -0.07, -0.03, 50), 0.02) is False
+    assert non_inferior(Estimate(-0.01, -0.03, 0.01, 50), 0.02) is None
+    assert non_inferior(Estimate(None, None, None, 0), 0.02) is None

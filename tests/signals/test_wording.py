@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from molting.signals import wording
 from molting.signals.wording import NAMES, Wording, background
 
 
@@ -69,3 +70,14 @@ def test_many_pairs_are_compared_at_once_as_one_by_one() -> None:
     values = whole.features(at[:, 0], at[:, 1])
     for (i, j), row in zip(at, values, strict=True):
         assert np.allclose(whole.features(np.array([i]), np.array([j]))[0], row)
+
+
+def test_many_texts_in_pieces_weigh_what_they_weigh_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = [f"the {word} of rock {n}" for n, word in enumerate(["tide", "crab", "", "moon"] * 5)]
+    left, right = np.arange(19), np.arange(1, 20)
+    at_once = Wording(texts).features(left, right)
+    monkeypatch.setattr(wording, "_TEXTS_AT_ONCE", 3)
+    monkeypatch.setattr(wording, "_BLOCK", 2)
+    assert Wording(texts).features(left, right) == pytest.approx(at_once, abs=1e-6)

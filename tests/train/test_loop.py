@@ -27,6 +27,7 @@ from molting.train import loop
 from molting.train.batches import epoch_batches
 from molting.train.checkpoint import load_checkpoint
 from molting.train.loop import Outcome, train
+from molting.train.objectives import Pair
 from molting.train.steppers import TunerStepper
 
 PAD = 260
@@ -225,7 +226,7 @@ def test_law_training_stops_after_patience_and_keeps_the_first_best_epoch(
             return []
 
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as name:
-        patch.setattr(loop, "stepper_for", lambda model, _: Scripted(model))
+        patch.setattr(loop, "stepper_for", lambda model, *_: Scripted(model))
         patch.setattr(loop, "mean_loss", lambda _: next(script))
         outcome = run(Path(name), configured(epochs=6, patience=patience, batch_rows=10))
     assert outcome.epochs_run == last
@@ -378,6 +379,87 @@ def test_an_early_stop_that_is_asked_again_stays_stopped(folder: Path) -> None:
     assert first.stopped_by == "validation loss"
     again = run(folder, config, interrupted=after(0))
     assert_same(again, first)
+
+
+# Personality has a say, and preference tuning is stopped and resumed as plain tuning is.
+
+
+def asked(model: Any) -> dict[str, Any]:
+    """A personality that depends on the model's present state alone."""
+    norm = sum(float(p.detach().norm()) for n, p in model.named_parameters() if "lora_B" in n)
+    return {"voice": norm, "voice_n": 3, "personality": norm / (1 + norm)}
+
+
+def run_asked(folder: Path, **more: Any) -> Outcome:
+    config = configured(tolerance=10.0, dropout=0.0, epochs=3)
+    return train(
+        fresh(config), TRAINING, VALIDATION, config, PAD, folder, more.pop("progress", Silent()),
+        evaluators=[asked], **more,
+    )  # fmt: skip
+
+
+def test_within_the_tolerance_the_state_with_the_best_personality_is_kept(folder: Path) -> None:
+    outcome = run_asked(folder)
+    history = outcome.position.history
+    assert history[0].get("personality") is None
+    values = [record["personality"] for record in history[1:]]
+    assert values == sorted(values)
+    # Whatever its loss: every epoch is within so wide a tolerance.
+    assert outcome.position.best_epoch == 3
+    assert outcome.position.best_loss == history[3]["validation_loss"]
+    model = fresh()
+    stem = {name.replace(".default", ""): p for name, p in model.named_parameters()}
+    with torch.no_grad():
+        for name, tensor in outcome.state.items():
+            stem[name].copy_(tensor)
+    assert asked(model)["personality"] == pytest.approx(values[-1], rel=1e-6)
+
+
+@pytest.mark.parametrize("step", [2, 3, 5, 6, 8])
+def test_killed_and_resumed_with_an_evaluator_it_is_the_same_run(step: int, folder: Path) -> None:
+    with pytest.raises(Killed):
+        run_asked(folder / "killed", progress=KillAt(step))
+    assert_same(run_asked(folder / "killed"), run_asked(folder / "alone"))
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.epochs: list[int] = []
+
+    def step(self, number: int, loss: float, rate: float, norm: float) -> None:
+        assert loss > 0
+        assert 0 < rate <= CONFIG.learning_rate
+        assert norm > 0
+        self.steps.append(number)
+
+    def evaluated(self, position: Any) -> None:
+        assert len(position.losses) == len(position.norms) == position.step
+        self.epochs.append(position.history[-1]["epoch"])
+
+
+def test_watchers_hear_of_every_step_and_every_evaluation(folder: Path) -> None:
+    heard = Heard()
+    assert_same(run_asked(folder / "a", watchers=[heard]), run_asked(folder / "b"))
+    assert heard.steps == list(range(1, STEPS + 1))
+    assert heard.epochs == [0, 1, 2, 3]
+
+
+def preferring(folder: Path, progress: Any = None) -> Outcome:
+    config = configured(method="dpo", dpo_after=1, dropout=0.0)
+    others = rows(20, 34)
+    made = [Pair(c, c, r, 60.0, 60.0) for c, r in zip(TRAINING, others, strict=False)]
+    return train(
+        fresh(config), (), VALIDATION, config, PAD, folder, progress or Silent(),
+        pairs=made, held_out_pairs=made[:3],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 8])
+def test_preference_tuning_killed_and_resumed_is_the_same_run(step: int, folder: Path) -> None:
+    with pytest.raises(Killed):
+        preferring(folder / "killed", KillAt(step))
+    assert_same(preferring(folder / "killed"), preferring(folder / "alone"))
 
 
 # One step, against plain PEFT and torch.

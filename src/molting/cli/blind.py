@@ -24,12 +24,12 @@ _KEYS: dict[str, Choice] = {"a": "left", "b": "right", "t": "tie"}
 class Options(NamedTuple):
     """The flags. At most one of `page`, `votes`, `report` says what is to be done."""
 
-    page: Path | None
-    votes: Sequence[Path]
-    report: bool
-    voter: str
-    prompts: int | None
-    as_json: bool
+    page: Path | None = None
+    votes: Sequence[Path] = ()
+    report: bool = False
+    voter: str = "voter"
+    prompts: int | None = None
+    as_json: bool = False
 
 
 def run_blind(
@@ -60,6 +60,12 @@ def run_blind(
     if not ballots and not options.report:
         _ask(project, sheet, options.voter)
     _tell(project, molt, sheet, options.as_json)
+
+
+def refuse_other_replies(*files: Path | None) -> None:
+    """`evaluate --blind-ab` is about a molt's own transcripts."""
+    if any(file is not None for file in files):
+        raise UsageError("--blind-ab compares a molt's own replies; give it without other files")
 
 
 def _ask(project: Project, sheet: Sheet, voter: str) -> None:

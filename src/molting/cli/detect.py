@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from rich.box import SIMPLE
 from rich.table import Table
 
 from molting.cli.console import Terminal, out, print_json
@@ -26,12 +27,15 @@ from molting.evaluate.detection.detector import (
 )
 from molting.evaluate.detection.features import FeatureSettings, Reader, open_reader
 from molting.evaluate.detection.heads import HEADS
+from molting.evaluate.detection.similar import SimilarReader
 from molting.evaluate.detection.task import (
     Task,
     make_task,
     read_sequences,
     sample_windows,
 )
+from molting.memory.store import Memory
+from molting.signals.stats import Estimate
 
 
 class How(NamedTuple):
@@ -61,12 +65,15 @@ def _options(how: How) -> Detect:
         raise UsageError(str(error).replace(" - at `$.", " (--").replace("`", ")")) from None
 
 
-@contextlib.contextmanager
-def _reader(settings: FeatureSettings, memory: Path | None, progress: Progress) -> Iterator[Reader]:
-    from molting.memory.store import Memory
+def _store(memory: Path | None) -> Memory:
     from molting.models.sources import cache_root
 
-    with Memory(memory or cache_root() / "memory") as store:
+    return Memory(memory or cache_root() / "memory")
+
+
+@contextlib.contextmanager
+def _reader(settings: FeatureSettings, memory: Path | None, progress: Progress) -> Iterator[Reader]:
+    with _store(memory) as store:
         yield open_reader(settings, store, progress)
 
 
@@ -116,7 +123,9 @@ def run_train(file: Path, head: str, to: Path, how: How, masked: bool, as_json: 
     )
 
 
-def run_predict(folder: Path, file: Path, memory: Path | None, as_json: bool) -> None:
+def run_predict(
+    folder: Path, file: Path, memory: Path | None, similar: float | None, as_json: bool
+) -> None:
     """Say of every row which class, and how sure; where labels are known, how often it is right."""
     detector = load_detector(folder)
     settings = detector.settings
@@ -126,13 +135,17 @@ def run_predict(folder: Path, file: Path, memory: Path | None, as_json: bool) ->
     texts = [sample_windows(data, s, options, masked=settings.masked) for s in data.samples]
     with (
         Terminal() as terminal,
-        _reader(settings.features, memory, terminal) as reader,
+        _store(memory) as store,
     ):
+        reader = open_reader(settings.features, store, terminal)
         if reader.id != settings.features_id:
             raise UsageError(
                 f"{folder}: was trained on other weights of {settings.features.model!r} than the "
                 "ones found here; train again"
             )
+        approximate = None
+        if similar is not None:
+            reader = approximate = SimilarReader(reader, store, similar, terminal)
         answers = detector.answers(read_sequences(texts, reader))
     rows = [
         {
@@ -155,6 +168,7 @@ def run_predict(folder: Path, file: Path, memory: Path | None, as_json: bool) ->
                 },
                 "rows": rows,
                 "right": right,
+                "similar": approximate.told() if approximate else None,
             }
         )
         return
@@ -166,6 +180,17 @@ def run_predict(folder: Path, file: Path, memory: Path | None, as_json: bool) ->
     out().print(table)
     for trait, (hits, n) in right.items():
         out().print(f"{trait}: {hits} of {n} as labelled", markup=False)
+    told = approximate.told() if approximate else None
+    if told:
+        error = told["relative_error"]
+        known = "not measured" if error["mean"] is None else f"{error['mean']:.3f}"
+        if error["low"] is not None:
+            known += f" [{error['low']:.3f}, {error['high']:.3f}]"
+        out().print(
+            f"{told['reused']} of {told['windows']} windows have an earlier, similar one's features "
+            f"(cosine at least {told['least_cosine']:g}); relative error {known}, n={error['n']}",
+            markup=False,
+        )
     out().print(
         "A class is named when its probability stands highest above its share in the training "
         "rows, not above one half.",
@@ -226,10 +251,9 @@ def _right(
 
 
 def _print_traits(title: str, found: Quality) -> None:
-    table = Table("trait", "macro-F1", title=title)
-    for trait, estimate in found.traits.items():
-        table.add_row(trait, str(estimate))
-    table.add_row("mean", str(found.macro_f1))
+    table = Table("trait", "macro-F1", "writers", title=title, box=SIMPLE, pad_edge=False)
+    for trait, estimate in [*found.traits.items(), ("mean", found.macro_f1)]:
+        table.add_row(trait, _interval(estimate), str(estimate.n))
     out().print(table)
     out().print(
         f"calibrated log loss {found.log_loss:.3f} nats (classes' shares alone: "
@@ -239,26 +263,33 @@ def _print_traits(title: str, found: Quality) -> None:
 
 
 def _print_bench(found: Bench) -> None:
+    """Fits eighty columns; how many writers there are stands in the title."""
     table = Table(
-        "", "macro-F1", "over bag of words", "log loss", "ECE", "s", "passes",
+        "", "macro-F1", "over bag of words", "log loss", "ECE", "s",
         title=f"{found.data}{', masked' if found.masked else ''}: {found.rows} rows, "
         f"{found.writers} writers, {found.windows} windows",
+        box=SIMPLE, pad_edge=False, collapse_padding=True,
     )  # fmt: skip
     for line in found.lines:
         q = line.quality
         table.add_row(
             line.name,
-            str(q.macro_f1),
-            "" if line.over_words is None else str(line.over_words),
+            _interval(q.macro_f1),
+            "" if line.over_words is None else _interval(line.over_words, "+"),
             f"{q.log_loss:.3f}",
             f"{q.calibration_error:.3f}",
             f"{line.seconds:.1f}",
-            str(line.passes),
         )
     out().print(table)
     out().print(
         f"features: {found.feature_passes} of {found.windows} windows went through "
-        f"{found.features['model']}; log loss of the shares alone: "
-        f"{found.lines[0].quality.prior_log_loss:.3f}",
+        f"{found.features['model']}, {sum(line.passes for line in found.lines)} while heads were "
+        f"fitted; log loss of the classes' shares alone: {found.lines[0].quality.prior_log_loss:.3f}",
         markup=False,
     )
+
+
+def _interval(estimate: Estimate, sign: str = "") -> str:
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "not measured"
+    return f"{estimate.value:{sign}.2f} [{estimate.low:{sign}.2f}, {estimate.high:{sign}.2f}]"

@@ -60,7 +60,7 @@ def run_duplicates(paths: Sequence[Path], options: Options) -> None:
         kinds = find_chat_kinds(rows, curate, options.kinds, bool(options.against), terminal)
     groups = found.groups()
     counts = Counter(pair.kind for group in groups for pair in group.pairs)
-    pairs = {kind: counts[kind] for kind in ("exact", "near")}
+    pairs: dict[str, int | None] = {kind: counts[kind] for kind in ("exact", "near")}
     pairs["semantic"] = counts["semantic"] if name else None
     if options.as_json:
         limits = found.duplicates.thresholds

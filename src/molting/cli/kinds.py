@@ -14,8 +14,8 @@ from molting.core.progress import Progress
 from molting.curate.selection import phrase_budget
 from molting.signals.chat_kinds import Kind, KindFinding, find_kinds
 
-MOST = 20_000
-"""Rows up to which the kinds are looked for unasked; more take minutes."""
+MOST = 50_000
+"""Rows up to which the kinds are looked for unasked (half a minute)."""
 _LINES = 5
 _WORDS = {
     "same_reply_other_prompt": "the same reply to different prompts",

@@ -95,6 +95,7 @@ def _facts(summary: dict[str, Any]) -> str:
         f"training     {train['trainable_parameters']:,} of {train['total_parameters']:,} parameters, "
         f"{train['epochs_run']} epochs (best: {train['best_epoch']}), "
         f"{train['seconds'] / 60:.1f} min, stopped by {train['stopped_by']}",
+        *_fast(train),
         f"overlap      {_number(overlap['train_eval_exact'], 0)} exact, "
         f"{_number(overlap['train_eval_near'], 0)} near: evaluation prompts that stand in training",
         *_beside(summary),
@@ -103,6 +104,13 @@ def _facts(summary: dict[str, Any]) -> str:
         f"report       {summary['paths']['report'] or 'not written'}",
     ]
     return "\n".join(lines)
+
+
+def _fast(train: dict[str, Any]) -> list[str]:
+    if train.get("mode") != "fast":
+        return []
+    gap = train.get("gap_to_exact") or "not measured; `molting study layers` measures it"
+    return [f"fast mode    quality gap to exact mode: {gap}"]
 
 
 def _opinions(summary: dict[str, Any]) -> list[str]:

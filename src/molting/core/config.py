@@ -171,7 +171,9 @@ class Train(_Section, frozen=True):
         Meta(description="layers adapted in fast mode (absent: the top third)"),
     ] = None
     rank: Annotated[int, Meta(ge=1, le=1024, description="LoRA rank r")] = 16
-    alpha: Annotated[float, Meta(gt=0, description="LoRA scale; the update is alpha/r · B·A")] = 32
+    alpha: Annotated[float, Meta(gt=0, description="LoRA scale; the update is alpha/r · B·A")] = (
+        32.0
+    )
     dropout: Annotated[float, Meta(ge=0, lt=1, description="dropout before A")] = 0.0
     dora: Annotated[
         bool, Meta(description="DoRA: length and direction of a weight apart; slower")
@@ -282,7 +284,7 @@ class Evaluate(_Section, frozen=True):
             ge=0,
             description="most held-out prompts for likelihood gain L and forced choice F (0: neither)",
         ),
-    ] = 24
+    ] = 20
     robustness: Annotated[
         int,
         Meta(

@@ -66,6 +66,10 @@ class Project(msgspec.Struct, frozen=True):
     def molt_folder(self, number: int) -> Path:
         return self.state / "molts" / str(number)
 
+    def study_file(self, kind: str, key: str) -> Path:
+        """Where the result of an experiment lies; `key` says what it depends on."""
+        return self.state / "studies" / f"{kind}-{key.replace(':', '-')}.json"
+
     def input_files(self, names: tuple[str, ...]) -> list[Path]:
         return [self.root / name for name in names]
 

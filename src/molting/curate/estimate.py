@@ -37,7 +37,9 @@ def estimate(
     tokens = sum(len(row.ids) for row in rows)
     speed = machine.tokens_per_second(shape["parameters"], shape["layers"], shape["width"], dtype)
     # A validation pass is forward only: about a third of a training step.
-    passes = config.train.epochs * (tokens + sum(len(row.ids) for row in validation) / 3)
+    # A pair is two rows of about the same length; mixed-in rows come on top.
+    read = tokens * 2 if config.train.method == "dpo" else tokens / (1 - config.train.mix)
+    passes = config.train.epochs * (read + sum(len(row.ids) for row in validation) / 3)
     longest = max((len(row.ids) for row in rows), default=0)
     widest = min(2048, max(longest, min(2048, config.train.batch_rows * longest)))
     return Estimate(

@@ -30,7 +30,7 @@ from molting.signals.noise import own_words
 
 MINIMUM_ROWS = 12
 """Fewer usable rows cannot be split into training, validation and test."""
-_VERSION = 5
+_VERSION = 6
 
 
 def corpus_id(

@@ -25,6 +25,7 @@ from molting.evaluate.dimensions import (
     in_form,
     relevance,
 )
+from molting.evaluate.probes import says_name
 from molting.evaluate.score import LEAST_FLOOR, MOST_FLOOR, Measured
 from molting.signals.contrast import neutral_replies, other_personas
 from molting.signals.fakes import fakes
@@ -37,6 +38,9 @@ from molting.signals.voice import Certificate, VoiceDetector, certify, fit_detec
 
 _TEXTS = 600
 """More of the persona's rows would only unbalance persona and base."""
+
+_BETTER_FAKES = 0.12
+_FEWEST_OF_A_SIDE, _MOST_OF_A_SIDE = 30, 200
 
 Said = tuple[str, bool | None]
 """A reply, and whether the model ended it; None when only the text is known."""
@@ -66,7 +70,7 @@ class Battery:
         place = np.array([self.detector(prompt) for prompt in prompts], dtype=int)
         for k, detector in enumerate(self.detectors):
             inside = np.flatnonzero(place == k)
-            found[:, inside] = detector.each([texts[i] for i in inside], body=body)
+            found[:, inside] = detector.each([texts[int(i)] for i in inside], body=body)
         return found
 
     def voice(self, prompts: Sequence[str], texts: Sequence[str]) -> Array:
@@ -177,37 +181,66 @@ def certified(
     taught = [reply for _, reply in battery.training]
     made: dict[str, Sequence[str]] = {"neutral": match_lengths(neutral, own) if own else neutral}
     made |= fakes(unseen, taught)
+    base, high = _levels(trial, unseen), _levels(trial, own)
+    found = {
+        kind: value
+        for kind, texts in made.items()
+        if (value := _least_voice(_levels(trial, texts), base, high)) is not None
+    }
     return replace(
         certify(trial, own, kinds),
         calibration_error=_calibration(trial, own, kinds),
-        gold=_least_voice(trial, own[::2], unseen, own[1::2]) if len(own) >= 16 else None,
-        fakes={
-            kind: value
-            for kind, texts in made.items()
-            if (value := _least_voice(trial, texts, unseen, own)) is not None
-        },
+        transfer=_transfer(battery),
+        gold=_least_voice(_levels(trial, own[::2]), base, _levels(trial, own[1::2]))
+        if len(own) >= 16
+        else None,
+        fakes=found,
     )
 
 
+def _transfer(battery: Battery) -> dict[str, float]:
+    """AUC on role questions of a detector that learned from everyday ones, and the reverse.
+
+    A role question names the persona or asks about "you". Fewer than 30 of either: not measured.
+    """
+    neutral = [row.reply for row in neutral_replies()]
+    others = [row.reply for row in other_personas()]
+    name = battery.persona.name
+    sides: dict[str, list[str]] = {"everyday": [], "role": []}
+    for prompt, reply in battery.training:
+        role = says_name(prompt, name) or not {"you", "your", "yours"}.isdisjoint(words(prompt))
+        sides["role" if role else "everyday"].append(reply)
+    if min(map(len, sides.values())) < _FEWEST_OF_A_SIDE:
+        return {}
+    few = {kind: some[:: max(1, len(some) // _MOST_OF_A_SIDE)] for kind, some in sides.items()}
+    found = {}
+    for learned, asked in (("everyday", "role"), ("role", "everyday")):
+        detector = fit_detector(few[learned], {"neutral": neutral[::2], "personas": others[::2]})
+        unseen = {"neutral": neutral[1::2], "personas": others[1::2]}
+        auc = certify(detector, few[asked], unseen).auc
+        if auc is not None:
+            found[f"{learned}_to_{asked}"] = auc
+    return found
+
+
 def floor_of(certificate: Certificate) -> float:
-    """Where the voice dimension begins: a little above what the best fake reaches."""
+    """Where the voice dimension begins: above what the best fake reaches, by what better ones may."""
     best = max(certificate.fakes.values(), default=LEAST_FLOOR)
-    return float(np.clip(best + 0.05, LEAST_FLOOR, MOST_FLOOR))
+    return float(np.clip(best + _BETTER_FAKES, LEAST_FLOOR, MOST_FLOOR))
 
 
-def _least_voice(
-    detector: VoiceDetector, texts: Sequence[str], base: Sequence[str], own: Sequence[str]
-) -> float | None:
-    """The least of V and V_body of both detectors, over texts that need not share prompts."""
-    values = []
-    for body in (False, True):
-        if not (texts and base and own):
-            return None
-        found, low, high = (detector.each(some, body=body).mean(1) for some in (texts, base, own))
-        values += [
-            (f - x) / (y - x) for f, x, y in zip(found, low, high, strict=True) if y - x > 0.05
-        ]
-    return float(min(values)) if values else None
+def _levels(detector: VoiceDetector, texts: Sequence[str]) -> Array:
+    """Mean scores of whole replies and of bodies, each by both detectors; shape (4,)."""
+    if not texts:
+        return np.full(4, np.nan)
+    return np.concatenate([detector.each(texts, body=body).mean(1) for body in (False, True)])
+
+
+def _least_voice(found: Array, low: Array, high: Array) -> float | None:
+    """The least of V and V_body of both detectors, from the levels of three sets of texts."""
+    wide = high - low > 0.05
+    values = (found - low)[wide] / (high - low)[wide]
+    return float(values.min()) if len(values) and np.isfinite(values).all() else None
 
 
 def _calibration(

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 from molting.core.artifacts import file_hash, read_json, write_json
+from molting.core.conversation import Turn
 from molting.core.errors import InputError, UsageError
 from molting.core.votes import Choice, Vote
 from molting.evaluate.comparisons import (
@@ -79,10 +80,10 @@ def open_sheet(folder: Path, molt: int, prompts: int, seed: int | None = None) -
         if kept is not None and kept.transcripts == file_hash(transcripts):
             return kept
     seed = secrets.randbits(31) if seed is None else seed
-    pairs = [pair for pair in read_pairs(transcripts, prompts, seed) if pair.tuned != pair.other]
+    random = np.random.default_rng(seed)
+    pairs = _one_a_prompt(read_pairs(transcripts, prompts, seed), random)
     if not pairs:
         raise UsageError(f"{transcripts}: the tuned model says everywhere the same as its rivals")
-    random = np.random.default_rng(seed)
     items = []
     for place in random.permutation(len(pairs)):
         # Nothing that a voter sees may tell the side: the id is a hash that only the seed explains.
@@ -93,6 +94,21 @@ def open_sheet(folder: Path, molt: int, prompts: int, seed: int | None = None) -
     sheet = Sheet(id, molt, found, seed, tuple(items))
     write_json(path, sheet)
     return sheet
+
+
+def _one_a_prompt(pairs: Sequence[Pair], random: np.random.Generator) -> list[Pair]:
+    """One rival for each prompt, in turn: who met a reply twice would know that it is the tune's."""
+    by_prompt: dict[tuple[Turn, ...], list[Pair]] = {}
+    for pair in pairs:
+        if pair.tuned != pair.other:
+            by_prompt.setdefault(pair.prompt, []).append(pair)
+    every = list(by_prompt.values())
+    found: list[Pair] = []
+    for turn, place in enumerate(random.permutation(len(every))):
+        rival = RIVALS[turn % len(RIVALS)]
+        some = every[place]
+        found.append(next((pair for pair in some if pair.rival == rival), some[0]))
+    return found
 
 
 def read_ballot(file: Path, sheet: Sheet) -> Ballot:

@@ -72,7 +72,9 @@ def copying(heard: Heard, options: Evaluate) -> dict[str, Any]:
     }
     margin = options.copying_margin / 100
     excess = paired_difference(own, rates["tuned"], options.resamples, options.seed)
-    lost = [None if value is None else -value for value in (excess.high, excess.value, excess.low)]
+    low, value, high = (
+        None if some is None else -some for some in (excess.high, excess.value, excess.low)
+    )
     return {
         "run_words": RUN_WORDS,
         "base": float(rates["base"].mean()) if "base" in rates else None,
@@ -82,7 +84,7 @@ def copying(heard: Heard, options: Evaluate) -> dict[str, Any]:
         "excess": msgspec.to_builtins(excess),
         "n": len(heard.voiced),
         "margin": margin,
-        "passed": kept(*lost, margin),
+        "passed": kept(low, value, high, margin),
     }
 
 
@@ -104,15 +106,14 @@ def diversity(heard: Heard, options: Evaluate) -> dict[str, Any]:
         return _distinct(tuned, w) / whole if whole else float("nan")
 
     estimate = cluster_bootstrap(ratio, len(heard.voiced), options.resamples, options.seed)
-    change = [
-        None if value is None else value - 1
-        for value in (estimate.low, estimate.value, estimate.high)
-    ]
+    low, value, high = (
+        None if some is None else some - 1 for some in (estimate.low, estimate.value, estimate.high)
+    )
     return found | {
         "tuned_over_own": msgspec.to_builtins(estimate),
         "n": len(heard.voiced),
         "margin": _NARROWER,
-        "passed": kept(*change, _NARROWER),
+        "passed": kept(low, value, high, _NARROWER),
     }
 
 

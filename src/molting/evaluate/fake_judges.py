@@ -56,7 +56,10 @@ class SycophantJudge:
         return f"What wonderful replies! {json.dumps(grades)}"
 
 
-FAKE_JUDGES = {"fair": FairJudge, "sycophant": SycophantJudge}
+FAKE_JUDGES: dict[str, type[FairJudge] | type[SycophantJudge]] = {
+    "fair": FairJudge,
+    "sycophant": SycophantJudge,
+}
 
 
 def _fair(text: str, lines: tuple[str, ...], name: str) -> float:

@@ -11,7 +11,7 @@ from molting.models.generate import Ended, Generated
 from molting.models.render import Rendered
 from molting.signals.stats import Array
 
-REPLY_TOKENS = 48
+REPLY_TOKENS = 40
 """Replies are compared by likelihood on their first tokens: about the words the detector reads."""
 
 
@@ -24,7 +24,7 @@ class Heard(NamedTuple):
     """By system: `replies[system][sample][i]` answers the prompt of `voiced[i]`."""
     voice: Callable[[Sequence[str], Sequence[str]], Array]
     """Prompts and replies to them → the detectors' mean score of each, 0 to 1."""
-    training: list[Conversation]
+    training: Sequence[Conversation]
 
 
 def reply_row(

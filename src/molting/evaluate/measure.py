@@ -128,7 +128,7 @@ def evaluate(
             "facts": len(measured["base"].facts),
         },
     }
-    heard = Heard(voiced, replies, battery.voice, corpus.split("train"))
+    heard = Heard(voiced, replies, battery.voice, list(corpus.split("train")))
     return Evaluation(result | beside_the_score(heard, config, speaker, asked), transcripts)
 
 

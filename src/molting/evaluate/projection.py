@@ -68,9 +68,13 @@ def projections(states: dict[str, Array], options: Evaluate) -> dict[str, Any]:
     }
     if not found["measured"]:
         return found
-    direction = differences.mean(0)
-    direction /= np.linalg.norm(direction)
-    along = {system: values @ direction for system, values in states.items()}
+    # Each half of the prompts is projected on the direction of the other: a prompt's own noise
+    # would lie along a direction that it helped to make.
+    even = np.arange(len(differences)) % 2 == 0
+    directions = np.where(
+        even[:, None], _unit(differences[~even].mean(0)), _unit(differences[even].mean(0))
+    )
+    along = {system: (values * directions).sum(1) for system, values in states.items()}
 
     def value(w: Array) -> float:
         low, high = weighted_mean(along["base"], w), weighted_mean(along["own"], w)
@@ -81,6 +85,11 @@ def projections(states: dict[str, Array], options: Evaluate) -> dict[str, Any]:
     estimate = cluster_bootstrap(value, len(differences), options.resamples, options.seed)
     found["tuned"] = msgspec.to_builtins(estimate)
     return found
+
+
+def _unit(direction: Array) -> Array:
+    size = float(np.linalg.norm(direction))
+    return direction / size if size else direction
 
 
 def split_half(differences: Array, seed: int) -> float:

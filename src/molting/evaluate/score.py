@@ -26,7 +26,8 @@ from molting.evaluate.dimensions import Bigrams, distinct
 from molting.signals.stats import Array, Estimate, cluster_bootstrap, weighted_mean
 
 WEIGHTS = {"voice": 0.6, "identity": 0.2, "facts": 0.2}
-LEAST_FLOOR, MOST_FLOOR = 0.3, 0.5
+LEAST_FLOOR, MOST_FLOOR = 0.4, 0.55
+"""Below the first lies what another persona of the same kind of writing may reach."""
 _LEAST_SLACK, _MOST_SLACK = 0.1, 0.4
 
 

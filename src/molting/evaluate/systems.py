@@ -12,7 +12,7 @@ from molting.core.conversation import Turn
 from molting.core.errors import InputError
 from molting.core.progress import Progress
 from molting.memory.replies import remembered_replies
-from molting.memory.scored import remembered_scores
+from molting.memory.scored import remembered_rows, remembered_scores
 from molting.memory.store import Memory, key_of
 from molting.models.allocator import release_memory
 from molting.models.base import LoadedModel
@@ -128,18 +128,21 @@ class Speaker:
             if task:
                 self.progress.step(f"{task}: {'tuned' if tuned else 'base'}", done, total)
 
-        kind = (self.base.source.weights, self.adapter if tuned else "", self.base.dtype)
-        return remembered_scores(self.memory, kind, rows, compute, report)
+        return remembered_scores(self.memory, self._kind(tuned), rows, compute, report)
 
     def greedy(self, tuned: bool, rows: Sequence[Rendered]) -> list[bool]:
-        """For each row, whether greedy decoding would write its trained tokens."""
-        with self._switched(tuned):
-            return greedy_rows(
-                self.model,
-                rows,
-                self.base.tokenizer.pad_token_id or 0,
-                self._engine(tuned),
-            )
+        """For each row, whether greedy decoding would write its trained tokens; remembered."""
+
+        def compute(missing: list[Rendered]) -> list[bool]:
+            pad_id = self.base.tokenizer.pad_token_id or 0
+            with self._switched(tuned):
+                return greedy_rows(self.model, missing, pad_id, self._engine(tuned))
+
+        return remembered_rows(self.memory, ("greedy-1", *self._kind(tuned)), rows, compute)
+
+    def _kind(self, tuned: bool) -> tuple[str, str, str]:
+        """What a value in the memory depends on besides the row."""
+        return self.base.source.weights, self.adapter if tuned else "", self.base.dtype
 
     def middle_states(self, rows: Sequence[Rendered]) -> Array | None:
         """Mean state of each row's trained tokens at the base's middle layer, (rows, width).
@@ -159,7 +162,7 @@ def _name(context: Sequence[Turn]) -> str:
     So all systems answer a prompt with the same random numbers, and the same prompt in another
     file has its reply remembered.
     """
-    return "/".join(key_of(turn.role, turn.text)[:16] for turn in context)
+    return "/".join(key_of(turn.role, turn.text)[-16:] for turn in context)
 
 
 class Transcript(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -81,7 +81,11 @@ def verify(memory: Memory, report: Callable[[int, int], None] | None = None) -> 
         for table in ("entries", "blocks")
     ]
     total = sum(map(len, keys))
-    for some, whole in zip(keys, (memory.whole_values, memory.whole_blocks), strict=True):
+    readers: tuple[Callable[[list[str]], Collection[str]], ...] = (
+        memory.whole_values,
+        memory.whole_blocks,
+    )
+    for some, whole in zip(keys, readers, strict=True):
         for start in range(0, len(some), _CHUNK):
             chunk = some[start : start + _CHUNK]
             found = whole(chunk)
@@ -103,5 +107,5 @@ def clear(memory: Memory) -> Holdings:
 
 
 def shown_kind(kind: str) -> str:
-    """`reply-2` is shown as `reply`: the number is the version of what is kept."""
-    return re.sub(r"-\d+$", "", kind) or "other"
+    """`reply-2` is shown as `reply`: what follows is a version, or the hash of a space of values."""
+    return re.sub(r"-(\d+|[0-9a-f]{12})$", "", kind) or "other"

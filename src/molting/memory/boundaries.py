@@ -67,6 +67,7 @@ class Boundaries:
         """What happened below the boundary, for the molt's manifest."""
         return {
             "boundary": self.boundary,
+            "layers": int(self.model.config.num_hidden_layers),
             "parts_remembered": self.remembered,
             "parts_computed": self.computed,
             "layer_passes": self.passes,
@@ -94,6 +95,11 @@ class Boundaries:
             torch.from_numpy(np.concatenate([known[part] for part in of_row])).to(self.device)
             for of_row in parts
         ]
+
+    def fill(self, rows: Sequence[Rendered], at_once: int = 16) -> None:
+        """Compute and remember what is missing."""
+        for start in range(0, len(rows), at_once):
+            self(rows[start : start + at_once])
 
     def _parts(self, ids: tuple[int, ...]) -> list[_Part]:
         end = next((i + 1 for i, token in enumerate(ids) if token in self._stops), 0)

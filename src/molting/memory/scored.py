@@ -1,15 +1,17 @@
-"""Losses of rows with an adapter or without it, remembered: equal tokens are scored once."""
+"""What a model says of rows, with an adapter or without it, remembered: equal tokens pass once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from molting.memory.store import Memory, key_of
 from molting.models.likelihood import RowLoss
 from molting.models.render import Rendered
 
 _CHUNK = 256
-"""Losses are put away this many rows at a time, so an interrupted evaluation goes on from there."""
+"""Values are put away this many rows at a time, so an interrupted evaluation goes on from there."""
+_DIGITS = 4
 
 
 def remembered_scores(
@@ -19,26 +21,41 @@ def remembered_scores(
     compute: Callable[[list[Rendered]], list[RowLoss]],
     report: Callable[[int, int], None] | None = None,
 ) -> list[RowLoss]:
-    """`compute` for the rows that are not known yet; losses in the rows' order.
+    """Losses of the rows in their order; `compute` for those that are not known yet.
 
     `kind` says all that a loss depends on besides the row: weights, adapter, dtype.
     """
+
+    def pairs(missing: list[Rendered]) -> list[list[float]]:
+        # Rounded: the last digits depend on which rows are batched together, and with that on what
+        # the memory held.
+        return [[round(loss.nats, _DIGITS), loss.tokens] for loss in compute(missing)]
+
+    found = remembered_rows(memory, ("scored-1", *kind), rows, pairs, report)
+    return [RowLoss(float(nats), int(tokens)) for nats, tokens in found]
+
+
+def remembered_rows(
+    memory: Memory,
+    kind: Sequence[str],
+    rows: Sequence[Rendered],
+    compute: Callable[[list[Rendered]], Sequence[Any]],
+    report: Callable[[int, int], None] | None = None,
+) -> list[Any]:
+    """A value of each row, as JSON has it, in the rows' order."""
     keys = [
-        key_of("scored-1", *kind, row.ids, [i for i, trained in enumerate(row.trained) if trained])
+        key_of(*kind, row.ids, [place for place, trained in enumerate(row.trained) if trained])
         for row in rows
     ]
-    known = {
-        key: RowLoss(float(nats), int(tokens))
-        for key, (nats, tokens) in memory.get(dict.fromkeys(keys)).items()
-    }
+    known = memory.get(dict.fromkeys(keys))
     wanted = {key: i for i, key in enumerate(keys) if key not in known}
     # Like lengths together: a chunk is batched by itself.
     missing = sorted(wanted.values(), key=lambda i: (len(rows[i].ids), i))
     for start in range(0, len(missing), _CHUNK):
         chunk = missing[start : start + _CHUNK]
-        losses = compute([rows[i] for i in chunk])
-        fresh = {keys[i]: loss for i, loss in zip(chunk, losses, strict=True)}
-        memory.put({key: [loss.nats, loss.tokens] for key, loss in fresh.items()})
+        values = compute([rows[i] for i in chunk])
+        fresh = {keys[i]: value for i, value in zip(chunk, values, strict=True)}
+        memory.put(fresh)
         known |= fresh
         if report:
             report(start + len(chunk), len(missing))

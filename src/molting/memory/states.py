@@ -8,32 +8,42 @@ the look-up was to save; a hash of the input does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from molting.memory.store import Memory, key_of
 from molting.models.states import POOLINGS, StateReader
 
 
+class FrozenModel(NamedTuple):
+    """What a pooled state depends on besides layer and tokens, known without loading the weights."""
+
+    weights: str
+    """`b2:` hash."""
+    dtype: str
+    width: int
+
+
 def remembered_states(
     memory: Memory,
-    reader: StateReader,
+    model: FrozenModel,
+    reader: Callable[[], StateReader],
     rows: Sequence[tuple[int, ...]],
     layers: Sequence[int],
     report: Callable[[int, int], None] | None = None,
 ) -> Any:
     """Pooled states, float32 (len(rows), len(layers), len(POOLINGS), width).
 
-    Every batch is put away as soon as it is computed, so an interrupted run goes on from there.
+    `reader` is called when something has to be computed. Every batch is put away as soon as it is computed, so an interrupted run goes on from there.
     """
     import numpy as np
 
-    base, size = reader.base, len(POOLINGS) * reader.width
-    found = np.zeros((len(rows), len(layers), len(POOLINGS), reader.width), np.float32)
+    size = len(POOLINGS) * model.width
+    found = np.zeros((len(rows), len(layers), len(POOLINGS), model.width), np.float32)
     places: dict[tuple[int, ...], list[int]] = {}
     for i, row in enumerate(rows):
         places.setdefault(row, []).append(i)
     keys = {
-        row: [key_of("state-1", base.source.weights, base.dtype, layer, row) for layer in layers]
+        row: [key_of("state-1", model.weights, model.dtype, layer, row) for layer in layers]
         for row in places
     }
     known = {
@@ -52,7 +62,7 @@ def remembered_states(
 
     def done(batch: Sequence[int], pooled_BLPD: Any) -> None:
         nonlocal count
-        fresh = {}
+        fresh: dict[str, bytes] = {}
         for k, i in enumerate(batch):
             row = missing[i]
             found[places[row]] = pooled_BLPD[k]
@@ -63,5 +73,5 @@ def remembered_states(
             report(count, len(missing))
 
     if missing:
-        reader.read(missing, layers, done)
+        reader().read(missing, layers, done)
     return found

@@ -17,8 +17,10 @@ from molting.models.likelihood import HEAD_ROWS, RowLoss
 from molting.models.render import Rendered
 
 _LEAST_HEAD = 4
-"""A head of fewer tokens is not worth a tree."""
-_MOST_BRANCHES = 16
+_LEAST_SHARE = 0.2
+"""A head of fewer tokens, or of a smaller share of a row, is not worth a tree."""
+_TREE_TOKENS = 384
+"""Attention is between all tokens of a tree, also those that do not see each other."""
 _MOST_TOKENS = 1024
 _MOST_TREES = 32
 
@@ -94,11 +96,16 @@ def trees(rows: Sequence[Rendered]) -> list[Tree]:
     order = sorted(range(len(rows)), key=lambda i: rows[i].ids)
     made: list[Tree] = []
     for i in order:
-        if made and len(made[-1].rows) < _MOST_BRANCHES:
+        if made:
             last = made[-1]
             head = min(last.head, _alike(rows[last.rows[-1]], rows[i]))
-            # A head that one more row would shorten by much is kept for those that have it.
-            if head >= _LEAST_HEAD and (len(last.rows) == 1 or 2 * head >= last.head):
+            lengths = [len(rows[k].ids) for k in (*last.rows, i)]
+            if (
+                head >= max(_LEAST_HEAD, _LEAST_SHARE * max(lengths))
+                and sum(lengths) - head * len(last.rows) <= _TREE_TOKENS
+                # A head that one more row would shorten by much is kept for those that have it.
+                and (len(last.rows) == 1 or 2 * head >= last.head)
+            ):
                 made[-1] = Tree([*last.rows, i], head)
                 continue
         made.append(Tree([i], _room(rows[i])))

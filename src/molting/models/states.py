@@ -6,10 +6,15 @@ Shapes: N texts, L layers, P poolings, D width, B rows of a batch, T tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from molting.models.base import LoadedModel
+from molting.core.artifacts import read_json
+from molting.core.errors import UsageError
+from molting.models.base import LoadedModel, load_tokenizer
+from molting.models.encoders import whole
 from molting.models.engine import Engine, supported
+from molting.models.fake import fake_model
+from molting.models.sources import ModelSource
 
 POOLINGS = ("mean", "last", "max")
 """All three are kept: they cost nothing beside the pass that they are taken from."""
@@ -17,13 +22,53 @@ _BATCH_TOKENS = 2048
 """Tokens in a batch, padding included."""
 
 
+class Shape(NamedTuple):
+    """What can be known of a model without its weights."""
+
+    layers: int
+    width: int
+    context_tokens: int
+
+
+def model_shape(source: ModelSource) -> Shape:
+    """From the model's config.json alone."""
+    if source.folder is None:
+        config = fake_model().config.to_dict()
+    else:
+        config = read_json(source.folder / "config.json")
+    try:
+        layers, width = config["num_hidden_layers"], config["hidden_size"]
+    except KeyError as error:
+        raise UsageError(
+            f"{source.name}: its config.json names no {error.args[0]}, so its states cannot be read"
+        ) from None
+    return Shape(int(layers), int(width), int(config.get("max_position_embeddings") or 1 << 30))
+
+
+def token_rows(source: ModelSource, texts: Sequence[str], most: int) -> list[tuple[int, ...]]:
+    """The first `most` tokens of each text, without special ones; never none.
+
+    The tokenizer's own library reads it: transformers would take longer to import than a head to fit.
+    """
+    from tokenizers import Tokenizer
+
+    file = source.folder / "tokenizer.json" if source.folder is not None else None
+    if file is not None and file.is_file():
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+    else:
+        tokenizer = load_tokenizer(source).backend_tokenizer
+    found = tokenizer.encode_batch_fast(whole(texts), add_special_tokens=False)
+    # Something must stand where a text has no token at all.
+    return [tuple(encoded.ids[:most]) or (0,) for encoded in found]
+
+
 class StateReader:
     """Reads pooled states; `passes` counts the texts that went through the model."""
 
     def __init__(self, base: LoadedModel) -> None:
         self.base = base
-        self.layers_count = int(base.model.config.num_hidden_layers)
-        self.width = int(base.model.config.hidden_size)
         self.passes = 0
         self._engine = Engine(base.model, adapter=False) if supported(base.model) else None
 

@@ -41,8 +41,7 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
         "dtype": manifest.get("dtype"),
         "verdict": weigh(verdict(result, project.config.persona.name), result),
         "corpus": corpus.summary(),
-        "train": {k: v for k, v in manifest.get("train", nothing).items() if k != "history"}
-        or None,
+        "train": _train(project, molt.number, manifest.get("train", nothing)),
         "perplexity": result.get("perplexity") or {"base": None, "tuned": None},
         "personality": {system: personality.get(system) for system in _SYSTEMS}
         | {"held_out_text": personality.get("held_out_text")},
@@ -64,6 +63,17 @@ def summarize(project: Project, molt: Molt) -> dict[str, Any]:
             else None,
         },
     }
+
+
+def _train(project: Project, number: int, train: dict[str, Any]) -> dict[str, Any] | None:
+    """How it was trained; in fast mode the gap to exact mode too, null where it is not known."""
+    told = {key: value for key, value in train.items() if key != "history"}
+    if told.get("mode") == "fast":
+        # Brings numpy, which a page without it does not need.
+        from molting.train.gap import gap_to_exact
+
+        told["gap_to_exact"] = gap_to_exact(project, number)
+    return told or None
 
 
 def _aside(folder: Path, name: str) -> dict[str, Any] | None:

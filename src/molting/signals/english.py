@@ -58,6 +58,8 @@ _VALUES = (
     | {word: 20 + 10 * i for i, word in enumerate(_TENS)}
     | {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 1_000_000}
 )
+DIGITS = {word: str(value) for value, word in enumerate(_UNITS[:13])}
+"""Numbers that are written out as often as not."""
 
 
 AUXILIARY = frozenset(
@@ -210,6 +212,10 @@ class WordLists:
     should: frozenset[str]
     concepts: dict[str, str]
     opposites: frozenset[tuple[str, str]]
+    """Concepts."""
+    written_negations: frozenset[str]
+    """Words as they are written, contractions too."""
+    written_opposites: tuple[tuple[str, str], ...]
 
 
 @functools.cache
@@ -247,12 +253,19 @@ def word_lists() -> WordLists:
         yes=frozenset(answers["yes"].split()),
         no=frozenset(answers["no"].split()),
         agreeing_no=tuple(phrases(answers["yes_all_the_same"])),
-        negations=frozenset(answers["negations"].split()),
+        negations=frozenset([*answers["negations"].split(), *answers["nearly"].split()]),
         inviting_verbs=frozenset(invitations["verbs"].split()),
         inviting_nouns=frozenset(invitations["nouns"].split()),
         should=frozenset(invitations["should"].split()),
         concepts=concepts,
         opposites=frozenset(opposites),
+        written_negations=frozenset(
+            [*answers["negations"].split(), *raw["written"]["negations"].split()]
+        ),
+        written_opposites=tuple(
+            (left, right)
+            for left, _, right in (p.partition("/") for p in raw["written"]["opposites"].split())
+        ),
     )
 
 

@@ -95,27 +95,28 @@ def thin(replies: Sequence[str], over: Sequence[Mannerism]) -> tuple[list[str], 
     for mannerism in over:
         run = mannerism.phrase.split()
         left = int(mannerism.allowed * len(replies))
-        for some, keep in zip(said, alive, strict=True):
+        for spoken, keep in zip(said, alive, strict=True):
             places = [
                 k
-                for k in range(len(some) - len(run) + 1)
-                if some[k : k + len(run)] == run and all(keep[k : k + len(run)])
+                for k in range(len(spoken) - len(run) + 1)
+                if spoken[k : k + len(run)] == run and all(keep[k : k + len(run)])
             ]
             if places and left > 0:
                 left -= 1
                 continue
             for k in places:
                 keep[k : k + len(run)] = [False] * len(run)
-    texts, gone = [], []
-    for reply, some, keep in zip(replies, marks, alive, strict=True):
+    texts: list[str] = []
+    gone: list[float] = []
+    for reply, marked, keep in zip(replies, marks, alive, strict=True):
         if all(keep):
             texts.append(reply)
             gone.append(0.0)
             continue
-        ends = [*(start for _, start in some[1:]), len(reply)]
+        ends = [*(start for _, start in marked[1:]), len(reply)]
         kept = [
             reply[start:end]
-            for (_, start), end, stays in zip(some, ends, keep, strict=True)
+            for (_, start), end, stays in zip(marked, ends, keep, strict=True)
             if stays
         ]
         texts.append("".join(kept).strip())
@@ -145,7 +146,7 @@ def _length(texts: Sequence[Sequence[str]]) -> float:
 
 
 def _at_length(share: float, times: float) -> float:
-    return 1 - (1 - share) ** max(1.0, times)
+    return float(1 - (1 - share) ** max(1.0, times))
 
 
 def _high(count: int, n: int) -> float:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from molting.signals.engines import Engine, LocalEngine, Shared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,37 +18,47 @@ else:
 _EXACT_ROWS = 10_000
 """Up to here every pair is compared, which takes a second or two on one core."""
 _BLOCK = 1024
+_PRODUCT = 16_000_000
+"""Cosines that are computed at once, 64 MB."""
 _PROBES = 8
 _SAMPLE = 20_000
 _ROUNDS = 6
 
 
 def close_pairs(
-    rows_ND: Array, floor: float, most: int, seed: int = 0, side: Array | None = None
+    rows_ND: Array,
+    floor: float,
+    most: int,
+    seed: int = 0,
+    side: Array | None = None,
+    engine: Engine | None = None,
 ) -> tuple[Array, Array, Array]:
     """(left, right, cosine) of pairs left < right with cosine ≥ `floor`, sorted, each once.
 
     `rows_ND` are unit rows. Each row proposes its `most` closest at the most. Up to 10,000 rows
     every pair is compared, in blocks; above, only rows that share one of eight nearest cells of a
     k-means partition (inverted file; Jégou et al. 2011), which finds all but a few (see
-    `benchmarks/semantic.py search`). Memory stays below a few hundred MB beside the rows. With
-    `side` (1 for rows of one set, 2 of another, 3 of both) pairs go across.
+    `benchmarks/semantic.py search`). Memory stays below a few hundred MB beside the rows and the
+    pairs. With `side` (1 for rows of one set, 2 of another, 3 of both) pairs go across.
     """
     import numpy as np
 
+    engine = engine or LocalEngine()
     rows_ND = np.ascontiguousarray(rows_ND, np.float32)
-    found = _Found(floor, most, side)
-    if len(rows_ND) <= _EXACT_ROWS:
-        _every(rows_ND, found)
-    else:
-        _cells(rows_ND, found, seed)
-    left, right, cosine = (np.concatenate(part) for part in found.parts)
-    small, large = np.minimum(left, right), np.maximum(left, right)
+    search = _cells(rows_ND, floor, most, seed, side)
+    if len(rows_ND) <= _BLOCK and isinstance(engine, LocalEngine):
+        engine = LocalEngine(1)
+    shared = engine.share(search)
+    tasks = ((shared, cell, start, stop) for cell, start, stop in search.blocks())
+    empty = (np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    parts = zip(empty, *engine.map(_compare, tasks), strict=True)
+    left, right, cosine = (np.concatenate(part) for part in parts)
+    small, large = np.minimum(left, right).astype(np.int64), np.maximum(left, right)
     keys = small * len(rows_ND) + large
     _, first = np.unique(keys, return_index=True)
     small, large, cosine = small[first], large[first], cosine[first]
     kept = _closest_of_each(small, large, cosine, most)
-    return small[kept], large[kept], cosine[kept]
+    return small[kept], large[kept].astype(np.int64), cosine[kept]
 
 
 def _closest_of_each(left: Array, right: Array, cosine: Array, most: int) -> Array:
@@ -61,18 +75,39 @@ def _closest_of_each(left: Array, right: Array, cosine: Array, most: int) -> Arr
     return found
 
 
-def _every(rows_ND: Array, found: _Found) -> None:
+@dataclass(frozen=True)
+class _Search:
+    """Rows in cells: each is a member of its nearest cell and a visitor of the nearest few."""
+
+    rows_ND: Array
+    floor: float
+    most: int
+    side: Array | None
+    by_home: Array
+    """Rows by the cell they are members of; those of cell c from `bounds[c]` to `bounds[c + 1]`."""
+    bounds: Array
+    by_visit: Array
+    visits: Array
+
+    def blocks(self) -> Iterator[tuple[int, int, int]]:
+        """(cell, first and last visitor) of each product; crowded cells are taken in slices."""
+        for cell in range(len(self.bounds) - 1):
+            members = int(self.bounds[cell + 1] - self.bounds[cell])
+            if not members:
+                continue
+            width = max(1, min(_BLOCK * 4, _PRODUCT // members))
+            start, end = int(self.visits[cell]), int(self.visits[cell + 1])
+            for first in range(start, end, width):
+                yield cell, first, min(first + width, end)
+
+
+def _cells(rows_ND: Array, floor: float, most: int, seed: int, side: Array | None) -> _Search:
     import numpy as np
 
-    places = np.arange(len(rows_ND))
-    for start in range(0, len(rows_ND), _BLOCK):
-        block = places[start : start + _BLOCK]
-        found.add(rows_ND[block] @ rows_ND.T, block, places)
-
-
-def _cells(rows_ND: Array, found: _Found, seed: int) -> None:
-    import numpy as np
-
+    if len(rows_ND) <= _EXACT_ROWS:
+        every = np.arange(len(rows_ND))
+        all_of_them = np.array([0, len(rows_ND)])
+        return _Search(rows_ND, floor, most, side, every, all_of_them, every, all_of_them)
     centres_CD = _centres(rows_ND, int(len(rows_ND) ** 0.5), seed)
     near_NP = np.concatenate(
         [
@@ -82,53 +117,46 @@ def _cells(rows_ND: Array, found: _Found, seed: int) -> None:
     )
     home = near_NP[:, 0]
     by_home = np.argsort(home, kind="stable")
-    bounds = np.searchsorted(home[by_home], np.arange(len(centres_CD) + 1))
+    cells = np.arange(len(centres_CD) + 1)
+    bounds = np.searchsorted(home[by_home], cells)
     flat = np.argsort(near_NP.ravel(), kind="stable")
-    visits = np.searchsorted(near_NP.ravel()[flat], np.arange(len(centres_CD) + 1))
-    for cell in range(len(centres_CD)):
-        members = by_home[bounds[cell] : bounds[cell + 1]]
-        visitors = flat[visits[cell] : visits[cell + 1]] // _PROBES
-        if not len(members):
-            continue
-        # A crowded cell (the same greeting ten thousand times) is taken in slices.
-        width = max(1, min(_BLOCK * 4, 64_000_000 // len(members) // 4))
-        for start in range(0, len(visitors), width):
-            block = visitors[start : start + width]
-            found.add(rows_ND[block] @ rows_ND[members].T, block, members)
+    visits = np.searchsorted(near_NP.ravel()[flat], cells)
+    return _Search(rows_ND, floor, most, side, by_home, bounds, flat // _PROBES, visits)
 
 
-class _Found:
-    def __init__(self, floor: float, most: int, side: Array | None) -> None:
-        import numpy as np
+def _compare(task: tuple[Shared[_Search], int, int, int]) -> tuple[Array, Array, Array]:
+    """(query, member, cosine) of the pairs of one block; of each query at most its closest."""
+    import numpy as np
 
-        self._floor, self._most, self._side = floor, most, side
-        # Never empty, so that there is something to concatenate.
-        self.parts: tuple[list[Array], list[Array], list[Array]] = (
-            [np.zeros(0, np.int64)],
-            [np.zeros(0, np.int64)],
-            [np.zeros(0, np.float32)],
-        )
-
-    def add(self, cosine_QM: Array, queries: Array, members: Array) -> None:
-        import numpy as np
-
-        most = self._most
-        q, m = np.nonzero(cosine_QM >= self._floor)
-        other = queries[q] != members[m]
-        if self._side is not None:
-            other &= (self._side[queries[q]] | self._side[members[m]]) == 3
-        q, m = q[other], m[other]
-        values = cosine_QM[q, m]
-        counts = np.bincount(q, minlength=len(queries))
-        if len(q) and counts.max() > most:
-            # Within each query the closest first; the rest goes.
-            order = np.lexsort((-values, q))
-            starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-            rank = np.arange(len(q)) - starts[q[order]]
-            keep = order[rank < most]
-            q, m, values = q[keep], m[keep], values[keep]
-        for part, value in zip(self.parts, (queries[q], members[m], values), strict=True):
-            part.append(value)
+    shared, cell, start, stop = task
+    search = shared.value
+    queries = search.by_visit[start:stop]
+    members = search.by_home[search.bounds[cell] : search.bounds[cell + 1]]
+    cosine_QM = search.rows_ND[queries] @ search.rows_ND[members].T
+    # Both are ascending: where a query is a member itself.
+    place = np.minimum(np.searchsorted(members, queries), len(members) - 1)
+    own = np.flatnonzero(members[place] == queries)
+    cosine_QM[own, place[own]] = -2.0
+    if search.side is not None:
+        side = search.side
+        cosine_QM[(side[queries][:, None] | side[members][None, :]) != 3] = -2.0
+    least_Q: Array = np.full(len(queries), search.floor, np.float32)
+    most = search.most
+    if len(members) > most:
+        # Where a query has very many above the floor, only its closest are written down.
+        kth = np.partition(cosine_QM, len(members) - most, axis=1)[:, len(members) - most]
+        least_Q = np.maximum(least_Q, kth)
+    q, m = np.nonzero(cosine_QM >= least_Q[:, None])
+    values = cosine_QM[q, m]
+    counts = np.bincount(q, minlength=len(queries))
+    if len(q) and counts.max() > most:
+        # Ties: within each query the closest first, then the earliest; the rest goes.
+        order = np.lexsort((members[m], -values, q))
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        rank = np.arange(len(q)) - starts[q[order]]
+        keep = order[rank < most]
+        q, m, values = q[keep], m[keep], values[keep]
+    return queries[q].astype(np.int32), members[m].astype(np.int32), values
 
 
 def _centres(rows_ND: Array, count: int, seed: int) -> Array:

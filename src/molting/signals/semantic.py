@@ -16,6 +16,7 @@ from molting.memory.embeddings import Remembered, remembered_values
 from molting.models.encoders import Encoder, TokenEncoder
 from molting.signals import wording
 from molting.signals.duplicates import Pair
+from molting.signals.engines import Engine
 from molting.signals.neighbours import close_pairs
 from molting.signals.text import fold
 
@@ -66,6 +67,7 @@ def semantic_pairs(
     threshold: float = THRESHOLD,
     candidates: int = CANDIDATES,
     boundary: int | None = None,
+    engine: Engine | None = None,
 ) -> list[Pair]:
     """Pairs of different texts that say the same, sorted; `similarity` is the probability.
 
@@ -89,7 +91,7 @@ def semantic_pairs(
     kept = [texts[i] for i in places]
     rows = encoder.encode(kept)
     least = least_cosine(calibration_of(encoder), threshold)
-    left, right, cosine = close_pairs(rows, least, candidates, side=side)
+    left, right, cosine = close_pairs(rows, least, candidates, side=side, engine=engine)
     scores = score_places(kept, left, right, encoder, cosine)
     found = []
     for k in np.nonzero(scores >= threshold)[0]:

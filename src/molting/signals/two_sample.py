@@ -38,17 +38,8 @@ def two_sample_auc(
     from sklearn.pipeline import make_pipeline, make_union
 
     threadpool_limits = import_module("threadpoolctl").threadpool_limits
-    sides = [_plain(model), _plain(persona)]
-    lengths = [np.array([max(1, len(text.split())) for text in side]) for side in sides]
-    texts: list[str] = []
-    for side, own, other in ((sides[0], *lengths), (sides[1], *lengths[::-1])):
-        # Each to the length that stands at the same place on the other side, if that is shorter.
-        rank = np.argsort(np.argsort(own, kind="stable"), kind="stable") / len(own)
-        limit = np.quantile(other, rank, method="lower").astype(int)
-        texts += [
-            first_words(text, min(_READ_WORDS, int(most)))
-            for text, most in zip(side, limit, strict=True)
-        ]
+    left, right = _plain(model), _plain(persona)
+    texts = _matched(left, right) + _matched(right, left)
     labels = np.array([1] * len(model) + [0] * len(persona))
     asked = [prompt for prompt, _ in (*model, *persona)]
     place = {prompt: k for k, prompt in enumerate(dict.fromkeys(asked))}
@@ -82,6 +73,17 @@ def two_sample_auc(
     return Estimate(
         estimate.value, estimate.low, estimate.high, len({prompt for prompt, _ in model})
     )
+
+
+def _matched(texts: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Each cut to the length that stands at the same place on the other side, if that is shorter."""
+    lengths = np.array([max(1, len(text.split())) for text in texts])
+    limits = sorted(max(1, len(text.split())) for text in others)
+    rank = np.argsort(np.argsort(lengths, kind="stable"), kind="stable")
+    return [
+        first_words(text, min(_READ_WORDS, limits[int(place) * len(limits) // len(texts)]))
+        for text, place in zip(texts, rank, strict=True)
+    ]
 
 
 def _plain(rows: Sequence[tuple[str, str]]) -> list[str]:

@@ -1,8 +1,8 @@
 """The voice detectors: how much a text sounds like the persona, and whether that can be told.
 
 Two logistic regressions, one over character n-grams and one over words, each trained on the
-persona's replies against base replies to the same prompts, neutral replies and other personas.
-They read windows of 24 words, so that length tells nothing. A reply's full score is the mean of
+persona's replies against base replies to the same prompts, neutral replies and other personas,
+cut to its lengths. They read windows of 24 words, so that length tells nothing. A reply's full score is the mean of
 its windows; its body's is their median after the first and the last six words are cut off, so
 that nothing stuck to either end counts. The two see different things, and V is claimed only where
 they agree (`evaluate/score.py`).
@@ -10,7 +10,6 @@ they agree (`evaluate/score.py`).
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -29,6 +28,10 @@ BODY_SKIP_WORDS = 6
 """Left out of the body at either end; at the end only where twice as many words remain."""
 MEASURABLE_AUC = 0.9
 """Below about this the persona is too close to other text for its voice to be measured."""
+CERTIFIED_WORDS = 8
+"""Certified are texts of this many words and more: shorter ones say little in any voice."""
+_LEARNED_WORDS = 40
+_KNOWN_SHARE = 0.5
 DETECTORS = ("characters", "words")
 
 
@@ -70,13 +73,25 @@ class VoiceDetector:
         if not flat:
             return scores
         ends = np.cumsum([len(some) for some in parts])
+        known = self._known(flat)
         for k, pipeline in enumerate(self.pipelines):
-            heard = pipeline.predict_proba(flat)[:, 1]
+            heard = pipeline.predict_proba(flat)[:, 1] * known
             for i, some in enumerate(parts):
                 if some:
                     own = heard[ends[i] - len(some) : ends[i]]
                     scores[k, i] = np.median(own) if body else own.mean()
         return scores
+
+    def _known(self, parts: Sequence[str]) -> Array:
+        """What was never read by either side must not pass for half a persona: 1 from half of the
+        words known, down to 0 when none is."""
+        vectorizer = self.pipelines[1][0]
+        vocabulary, analyze = vectorizer.vocabulary_, vectorizer.build_analyzer()
+        found = []
+        for part in parts:
+            said = [token for token in analyze(part) if token[0].isalnum() and " " not in token]
+            found.append(sum(token in vocabulary for token in said) / max(len(said), 1))
+        return np.minimum(1.0, np.array(found) / _KNOWN_SHARE)
 
 
 @dataclass(frozen=True)
@@ -161,16 +176,17 @@ def fit_detector(
     weights: list[float] = []
 
     def add(some: Sequence[str], label: int, share: float) -> None:
-        parts = [part for text in some for part in windows(text)]
-        texts.extend(parts)
-        labels.extend([label] * len(parts))
-        weights.extend([share / max(len(parts), 1)] * len(parts))
+        spoken = [text for text in some if text.split()]
+        for text in spoken:
+            whole = first_words(text, _LEARNED_WORDS)
+            later = first_words(text, _LEARNED_WORDS, BODY_SKIP_WORDS)
+            parts = [part for part in (whole, later) if part]
+            texts.extend(parts)
+            labels.extend([label] * len(parts))
+            weights.extend([share / len(spoken) / len(parts)] * len(parts))
 
     add(persona, 1, 1.0)
     kinds = {kind: list(replies) for kind, replies in others.items() if len(replies)}
-    every = [text for replies in kinds.values() for text in replies]
-    # What neither kind ever said must not pass for half a persona.
-    kinds["unknown"] = [_scrambled(text, seed + i) for i, text in enumerate(every[::4])]
     for replies in kinds.values():
         # A length drawn from the persona's own for each, so that length is no evidence.
         cut = [
@@ -202,6 +218,8 @@ def certify(
     detector: VoiceDetector, persona: Sequence[str], others: Mapping[str, Sequence[str]]
 ) -> Certificate:
     """AUC on texts the detector never saw, lengths matched pair by pair of quantiles."""
+    long = [text for text in persona if len(text.split()) >= CERTIFIED_WORDS]
+    persona = long if len(long) >= 8 else list(persona)
     scores = detector.score(persona)
     found: dict[str, float] = {}
     for kind, replies in others.items():
@@ -219,11 +237,3 @@ def match_lengths(texts: Sequence[str], like: Sequence[str]) -> list[str]:
         first_words(text, max(1, lengths[i * len(lengths) // len(ordered)]))
         for i, text in enumerate(ordered)
     ]
-
-
-def _scrambled(text: str, seed: int) -> str:
-    """Every letter drawn anew: words of the same lengths that nobody says."""
-    draw = random.Random(seed)
-    return "".join(
-        draw.choice("abcdefghijklmnopqrstuvwxyz") if letter.isalpha() else letter for letter in text
-    )

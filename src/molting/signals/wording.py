@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from molting.signals.engines import LocalEngine
+from molting.signals.english import DIGITS, word_lists
 from molting.signals.text import fold, words
 
 if TYPE_CHECKING:
@@ -27,94 +29,8 @@ _BITS = 18
 _BUCKETS = 1 << _BITS
 _SIZES = (2, 3, 4)
 _BLOCK = 2048
-_NEGATIONS = frozenset(
-    [
-        "no",
-        "not",
-        "never",
-        "none",
-        "nobody",
-        "nothing",
-        "neither",
-        "nor",
-        "nowhere",
-        "without",
-        "cannot",
-        "can't",
-        "cant",
-        "won't",
-        "wont",
-        "don't",
-        "dont",
-        "doesn't",
-        "doesnt",
-        "didn't",
-        "didnt",
-        "isn't",
-        "isnt",
-        "aren't",
-        "arent",
-        "wasn't",
-        "wasnt",
-        "weren't",
-        "werent",
-        "haven't",
-        "havent",
-        "hasn't",
-        "hasnt",
-        "hadn't",
-        "hadnt",
-        "shouldn't",
-        "wouldn't",
-        "couldn't",
-        "mustn't",
-        "needn't",
-        "ain't",
-        "refuse",
-        "refuses",
-        "refused",
-        "deny",
-        "denies",
-        "denied",
-    ]
-)
-_NUMBERS = {
-    word: str(value)
-    for value, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-        ]
-    )
-}
-_OPPOSITES = """
-/
-always/never all/none everyone/nobody everybody/nobody open/close opens/closes
-open/closed opened/closed more/less more/fewer most/least best/worst better/worse
-good/bad love/hate like/dislike like/hate loves/hates buy/sell bought/sold win/lose
-wins/loses won/lost rise/fall rises/falls rose/fell up/down raise/lower raise/cut
-increase/decrease increases/decreases accept/refuse accept/reject accepts/rejects
-allow/ban allowed/banned allow/forbid allowed/forbidden start/stop starts/stops
-begin/end before/after with/without first/last early/late hot/cold warm/cold wet/dry
-big/small large/small high/low long/short old/new young/old fast/slow full/empty
-safe/dangerous easy/hard easy/difficult cheap/expensive clean/dirty true/false
-right/wrong correct/wrong guilty/innocent alive/dead happy/sad success/failure
-success/disaster remember/forget remembered/forgot on/off inside/outside same/different
-possible/impossible agree/disagree healthy/ill push/pull give/take gave/took
-boiling/freezing summer/winter morning/evening day/night useful/useless free/closed
-awake/asleep join/leave arrive/leave create/cut quiet/noisy strong/weak
-"""
+_MANY = 8
+_TEXTS_AT_ONCE = 8192
 
 
 @functools.cache
@@ -153,15 +69,12 @@ class Wording:
         from scipy.sparse import csr_array
 
         known = _background()
+        lists = word_lists()
         folded = [fold(text) for text in texts]
         documents = len(texts) + known.documents
         letters = _letter_counts(folded)
         seen = np.bincount(letters.indices, minlength=_BUCKETS) + known.letters
-        rarity = _rarity(seen, documents).astype(np.float32)
-        letters.data = (1.0 + np.log(letters.data)) * rarity[letters.indices]
-        rows = np.repeat(np.arange(len(texts)), np.diff(letters.indptr))
-        lengths = np.sqrt(np.bincount(rows, letters.data**2, minlength=len(texts)))
-        letters.data /= np.maximum(lengths, 1e-12).astype(np.float32)[rows]
+        _weigh(letters, _rarity(seen, documents).astype(np.float32))
         self._letters = letters
 
         spoken = [words(text) for text in folded]
@@ -174,11 +87,12 @@ class Wording:
         self._total = self._words.sum(1)
         self._numbers = _indicator([_numbers(w) for w in spoken], {})
         self._many = self._numbers.sum(1)
-        self._negated = np.array([any(w in _NEGATIONS for w in text) for text in spoken], bool)
-        opposites = [tuple(pair.split("/")) for pair in _OPPOSITES.split()]
+        self._negated = np.array(
+            [any(w in lists.written_negations for w in text) for text in spoken], bool
+        )
         ends = [
             (vocabulary[a], vocabulary[b])
-            for a, b in opposites
+            for a, b in lists.written_opposites
             if a in vocabulary and b in vocabulary
         ]
         ends += [(b, a) for a, b in ends]
@@ -209,11 +123,13 @@ class Wording:
         import numpy as np
 
         # In slices that stay in the processor's cache: more than twice as fast, and bounded.
+        pieces = [slice(start, start + _BLOCK) for start in range(0, len(left), _BLOCK)]
+        engine = LocalEngine(None if len(pieces) > _MANY else 1)
         blocks = [
-            self._features(left[start : start + _BLOCK], right[start : start + _BLOCK])
-            for start in range(0, len(left), _BLOCK)
+            np.zeros((0, len(NAMES))),
+            *engine.map(lambda some: self._features(left[some], right[some]), pieces),
         ]
-        return np.concatenate(blocks) if blocks else np.zeros((0, len(NAMES)))
+        return np.concatenate(blocks)
 
     def _features(self, left: Array, right: Array) -> Array:
         import numpy as np
@@ -243,8 +159,44 @@ class Wording:
         )
 
 
+def _weigh(counts: Any, rarity: Any) -> None:
+    """From counts to weights, rows of length 1, in place. A million texts have hundreds of millions
+    of n-grams, so it is done in pieces."""
+    import numpy as np
+
+    for start in range(0, counts.shape[0], _TEXTS_AT_ONCE):
+        bounds = counts.indptr[start : start + _TEXTS_AT_ONCE + 1]
+        some = slice(bounds[0], bounds[-1])
+        weights = (1.0 + np.log(counts.data[some])) * rarity[counts.indices[some]]
+        lengths = np.sqrt(np.add.reduceat(weights**2, bounds[:-1] - bounds[0]))
+        weights /= np.repeat(np.maximum(lengths, 1e-12), np.diff(bounds))
+        counts.data[some] = weights
+
+
 def _letter_counts(folded: Sequence[str]) -> Any:
     """Hashed counts of byte n-grams, shape (len(folded), _BUCKETS)."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    parts: list[Any] = [
+        _some_letter_counts(folded[start : start + _TEXTS_AT_ONCE])
+        for start in range(0, len(folded), _TEXTS_AT_ONCE)
+    ]
+    sizes = np.concatenate([[0], *(np.diff(part.indptr) for part in parts)])
+    bounds = np.cumsum(sizes, dtype=np.int64).astype(np.int32 if sizes.sum() < 2**31 else np.int64)
+    count = int(bounds[-1])
+    data, columns = np.empty(count, np.float32), np.empty(count, np.int32)
+    at = 0
+    for i, part in enumerate(parts):
+        data[at : at + part.nnz], columns[at : at + part.nnz] = part.data, part.indices
+        at += part.nnz
+        # Given back as it goes: the pieces and the whole together would be twice the memory.
+        parts[i] = None
+        del part
+    return csr_array((data, columns, bounds), shape=(len(folded), _BUCKETS))
+
+
+def _some_letter_counts(folded: Sequence[str]) -> Any:
     import numpy as np
     from scipy.sparse import csr_array
 
@@ -298,5 +250,5 @@ def _rarity(seen: Any, documents: int) -> Any:
 
 
 def _numbers(said: Sequence[str]) -> list[str]:
-    found = [_NUMBERS.get(word, word) for word in said]
+    found = [DIGITS.get(word, word) for word in said]
     return [word for word in found if word[0].isdigit()]

@@ -102,7 +102,8 @@ class Group(World):
     def agreed(self, value: T) -> T:
         from accelerate.utils import broadcast_object_list
 
-        return broadcast_object_list([value])[0]
+        told: list[T] = broadcast_object_list([value])
+        return told[0]
 
     def prepare(self, model: Any) -> None:
         if not self.sharded:

@@ -83,6 +83,8 @@ def train(
     Diverged when the loss is not a number or runs away.
     """
     world = world or World()
+    if world.sharded and evaluators:
+        raise UsageError("train.voice_prompts cannot be used with FSDP; set it to 0")
     progress = progress if world.first else Silent()
     plain, preference = _objectives(rows, validation, config, pairs)
     peak = peak_rate(config, int(getattr(model.config, "hidden_size", 0))).value
@@ -159,8 +161,9 @@ def train(
                 f"interrupted at step {position.step} of at most {total}; "
                 "the same command resumes there"
             )
-        objective: Objective = preference if preference and epoch >= config.dpo_after else plain
-        since = config.dpo_after * per_epoch if objective is preference else 0
+        prefers = preference is not None and epoch >= config.dpo_after
+        objective: Objective = preference if preference and prefers else plain
+        since = config.dpo_after * per_epoch if prefers else 0
         if diverging(position.losses[since:]):
             raise astray("the loss runs away (over half again what it began with)")
         if batches_of != epoch + 1:
@@ -193,6 +196,11 @@ def train(
         )  # fmt: skip
         if time.perf_counter() - saved > config.checkpoint_seconds:
             keep()
+    if position.best_epoch == 0:
+        progress.say(
+            "warning: no epoch was better than the untouched model, which is what this molt is; "
+            f"look at the rows (`molting check`), or lower train.learning_rate (now {peak:g})"
+        )
     return outcome(stopped_by)
 
 
@@ -221,8 +229,7 @@ def _losses(stepper: Stepper, rows: Sequence[Rendered], world: World) -> list[An
 
 def _ask(evaluators: Sequence[Evaluator], model: Any, world: World) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    # With split weights a reply needs all processes; they come to the same one.
-    if world.first or world.sharded:
+    if world.first:
         model.eval()
         for evaluator in evaluators:
             found |= evaluator(model)

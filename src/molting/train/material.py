@@ -54,7 +54,8 @@ def prepare(
         )
         progress.say(_told(made))
         facts = {"pairs": len(made.pairs), "held_out_pairs": len(held_out.pairs), "dropped": made.dropped}  # fmt: skip
-        return Material(rows, validation, made.pairs, held_out.pairs, facts)
+        whole = [pair.whole for pair in made.pairs]
+        return Material(whole, validation, made.pairs, held_out.pairs, facts)
     if config.mix:
         neutral = neutral_rows(base, renderer, len(rows), config, memory, progress)
         share = len(neutral) / (len(neutral) + len(rows))

@@ -56,7 +56,7 @@ class NextToken:
     abreast = 1
 
     def __init__(self, rows: Sequence[Rendered]) -> None:
-        self.leads = rows
+        self.leads: Sequence[Rendered] = rows
 
     def count(self, batch: Sequence[int]) -> int:
         return sum(self.leads[i].trained_tokens for i in batch)
@@ -84,7 +84,9 @@ class Preference:
     def __init__(self, pairs: Sequence[Pair], config: Train) -> None:
         self.pairs, self.beta, self.nll = pairs, config.dpo_beta, config.dpo_nll
         self.per_token = config.dpo_per_token
-        self.leads = [max(p.chosen, p.rejected, key=lambda row: len(row.ids)) for p in pairs]
+        self.leads: Sequence[Rendered] = [
+            max(p.chosen, p.rejected, key=lambda row: len(row.ids)) for p in pairs
+        ]
 
     def count(self, batch: Sequence[int]) -> int:
         return len(batch)

@@ -52,6 +52,14 @@ def test_scores_that_know_nothing_become_the_shares() -> None:
     assert fit_temperature(scores, none, shares) == 1000.0
 
 
+def test_a_few_rows_that_happen_to_be_right_make_nobody_certain() -> None:
+    scores, labels = np.array([[0.1, 0.0], [0.0, 0.1]] * 2), np.array([0, 1] * 2)
+    shares = np.array([0.5, 0.5])
+    p = probabilities(scores, shares, fit_temperature(scores, labels, shares))
+    # The rule of succession says five of six.
+    assert p.max() < 5 / 6
+
+
 @given(
     st.lists(st.tuples(st.floats(-50, 50), st.floats(-50, 50)), min_size=1, max_size=20),
     st.floats(0.05, 1000),

@@ -18,6 +18,9 @@ from molting.evaluate.detection.arrays import UNKNOWN, Integers, Numbers
 
 _WIDEST = (0.05, 1000.0)
 """Between these T is sought."""
+_SPREAD = 1.5
+"""Standard deviation, before any row is seen, of log T around 0: four rows that happen to be right
+must not make a head certain."""
 
 
 def class_shares(labels: Integers, classes: int) -> Numbers:
@@ -28,7 +31,7 @@ def class_shares(labels: Integers, classes: int) -> Numbers:
 
 
 def fit_temperature(scores_NC: Numbers, labels_N: Integers, shares_C: Numbers) -> float:
-    """The T that makes the known labels most likely; the highest where there are none."""
+    """The likeliest T given the known labels and `_SPREAD`; the highest where there are none."""
     from scipy.optimize import minimize_scalar
 
     known = labels_N != UNKNOWN
@@ -37,7 +40,7 @@ def fit_temperature(scores_NC: Numbers, labels_N: Integers, shares_C: Numbers) -
 
     def loss(log_t: float) -> float:
         p = probabilities(scores_NC[known], shares_C, float(np.exp(log_t)))
-        return float(log_loss(p, labels_N[known]))
+        return float(known.sum() * log_loss(p, labels_N[known]) + (log_t / _SPREAD) ** 2 / 2)
 
     low, high = np.log(_WIDEST)
     found = minimize_scalar(loss, bounds=(low, high), method="bounded")

@@ -12,13 +12,14 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from molting.core.config import fingerprint
 from molting.core.errors import UsageError
 from molting.core.progress import Progress
 from molting.memory.embeddings import Remembered
-from molting.memory.states import remembered_states
+from molting.memory.states import FrozenModel, remembered_states
 from molting.memory.store import Memory
 from molting.models.encoders import load_encoder
-from molting.models.states import POOLINGS, StateReader
+from molting.models.states import POOLINGS, StateReader, model_shape, token_rows
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 _ENCODERS = ("minilm", "static", "fake-encoder")
@@ -39,7 +40,9 @@ class FeatureSettings(msgspec.Struct, frozen=True):
 class Reader(Protocol):
     """Windows to rows."""
 
-    passes: int
+    @property
+    def passes(self) -> int:
+        """Windows that went through the model so far."""
 
     @property
     def settings(self) -> FeatureSettings:
@@ -54,49 +57,51 @@ class Reader(Protocol):
 
 
 class ModelReader:
-    """Pooled hidden states of one layer."""
+    """Pooled hidden states of one layer. The weights are loaded when a window is not remembered."""
 
     def __init__(self, settings: FeatureSettings, memory: Memory, progress: Progress) -> None:
-        from molting.core.config import fingerprint
-        from molting.models.base import load_model
         from molting.models.machine import choose_dtype
         from molting.models.sources import find_model
 
         if settings.pooling not in POOLINGS:
             raise UsageError(f"no pooling {settings.pooling!r}; one of {', '.join(POOLINGS)}")
-        source = find_model(settings.model, None, progress)
-        base = load_model(source, choose_dtype(settings.dtype))
-        self._states, self._memory, self._progress = StateReader(base), memory, progress
-        layers = self._states.layers_count
-        layer = layers // 2 if settings.layer is None else settings.layer
-        if not 0 <= layer <= layers:
-            raise UsageError(f"{settings.model} has no layer {layer}; give one from 0 to {layers}")
-        self.settings = msgspec.structs.replace(settings, layer=layer, dtype=base.dtype)
-        self.id = fingerprint("states", source.weights, base.dtype, layer, settings.pooling)
+        self._memory, self._progress = memory, progress
+        self._source = find_model(settings.model, None, progress)
+        shape = model_shape(self._source)
+        layer = shape.layers // 2 if settings.layer is None else settings.layer
+        if not 0 <= layer <= shape.layers:
+            raise UsageError(
+                f"{settings.model} has no layer {layer}; give one from 0 to {shape.layers}"
+            )
+        self._layer, self._most = layer, min(shape.context_tokens, 512)
+        dtype = choose_dtype(settings.dtype)
+        self._model = FrozenModel(self._source.weights, dtype, shape.width)
+        self._states: StateReader | None = None
+        self.settings = msgspec.structs.replace(settings, layer=layer, dtype=dtype)
+        self.id = fingerprint("states", self._source.weights, dtype, layer, settings.pooling)
 
     @property
     def passes(self) -> int:
-        return self._states.passes
+        return self._states.passes if self._states else 0
 
     def read(self, texts: Sequence[str]) -> Floats:
-        base = self._states.base
-        encode = base.tokenizer.backend_tokenizer.encode
-        limit = min(base.context_tokens, 512)
-        empty = (min(base.stop_ids, default=0),)
-        rows = [
-            tuple(encode(text, add_special_tokens=False).ids[:limit]) or empty for text in texts
-        ]
-        layer = self.settings.layer
-        assert layer is not None
         pooled_N1PD = remembered_states(
             self._memory,
-            self._states,
-            rows,
-            (layer,),
+            self._model,
+            self._loaded,
+            token_rows(self._source, texts, self._most),
+            (self._layer,),
             lambda done, total: self._progress.step("features", done, total),
         )
         found: Floats = pooled_N1PD[:, 0, POOLINGS.index(self.settings.pooling)]
         return found
+
+    def _loaded(self) -> StateReader:
+        from molting.models.base import load_model
+
+        if self._states is None:
+            self._states = StateReader(load_model(self._source, self._model.dtype))
+        return self._states
 
 
 class EncoderReader:

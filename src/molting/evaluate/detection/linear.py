@@ -26,7 +26,9 @@ class Linear:
     def score(self, sequences: Sequence[Floats]) -> list[Floats]:
         rows = (pooled(sequences) - self._tensors["mean"]) / self._tensors["scale"]
         return [
-            rows @ self._tensors[f"weight.{k}"].T + self._tensors[f"bias.{k}"]
+            np.asarray(
+                rows @ self._tensors[f"weight.{k}"].T + self._tensors[f"bias.{k}"], np.float32
+            )
             for k in range(self._traits)
         ]
 
