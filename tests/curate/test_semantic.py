@@ -136,7 +136,7 @@ def test_the_judge_decides_what_the_search_proposes(monkeypatch: pytest.MonkeyPa
         fake = KNOWN["fake"]
         return fake if encoder.name == "fake" else msgspec.structs.replace(fake, offset=-20.0)
 
-    finder = SemanticFinder(search, Judge())
+    finder = SemanticFinder(search, Judge, "judge")
     assert finder.name == "fake+judge"
     assert finder.pairs(texts, 0.8) == []
     # The judge reads only the texts of pairs that the search found.

@@ -95,7 +95,7 @@ def test_a_cluster_that_is_not_there_is_one_line(
         raise ConnectionError("no answer")
 
     monkeypatch.setattr(ray, "init", refuse)
-    with pytest.raises(UsageError, match="no Ray cluster can be reached: no answer"):
+    with pytest.raises(UsageError, match="no Ray cluster can be reached or started: no answer"):
         RayEngine("127.0.0.1:1")
 
 

@@ -105,8 +105,11 @@ def _with_semantic(
     from molting.signals.semantic import THRESHOLD
 
     search = encoder_for(options.encoder or "static", paths[0], terminal)
-    judge = None if options.encoder else encoder_for("minilm", paths[0], terminal)
-    finder = SemanticFinder(search, judge)
+    finder = SemanticFinder(search)
+    if not options.encoder:
+        finder = SemanticFinder(
+            search, lambda: encoder_for("minilm", paths[0], terminal), judge_name="minilm"
+        )
     terminal.say(f"looking for what says the same in other words (encoder {finder.name}) …")
     limit = THRESHOLD if options.probability is None else options.probability
     return finder.name, with_semantic(found, finder, limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from molting.core.conversation import Conversation
@@ -24,15 +24,15 @@ class SemanticFinder:
     """One encoder looks among all rows, and a better one, if there is one, judges what it found.
 
     A static encoder reads thousands of texts a second but knows no word order; a sentence encoder
-    takes a hundred times as long. So it reads only the texts of which something was found.
+    takes a hundred times as long. So it reads only the texts of which something was found, and is
+    loaded only then.
     """
 
-    def __init__(self, search: Encoder, judge: Encoder | None = None) -> None:
+    def __init__(
+        self, search: Encoder, judge: Callable[[], Encoder] | None = None, judge_name: str = ""
+    ) -> None:
         self.search, self.judge = search, judge
-
-    @property
-    def name(self) -> str:
-        return f"{self.search.name}+{self.judge.name}" if self.judge else self.search.name
+        self.name = f"{search.name}+{judge_name}" if judge else search.name
 
     def pairs(
         self, texts: Sequence[str], threshold: float, boundary: int | None = None
@@ -43,9 +43,9 @@ class SemanticFinder:
         least = min(WIDE, threshold) if self.judge else threshold
         found = semantic_pairs(texts, self.search, least, boundary=boundary)
         concerned = {place for pair in found for place in (pair.left, pair.right)}
-        if self.judge is None or len(concerned) > MOST_JUDGED:
+        if self.judge is None or not 0 < len(concerned) <= MOST_JUDGED:
             return at_least(found, threshold)
-        return judged(texts, found, self.judge, threshold)
+        return judged(texts, found, self.judge(), threshold)
 
 
 def with_semantic(found: RowDuplicates, finder: SemanticFinder, threshold: float) -> RowDuplicates:

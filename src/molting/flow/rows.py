@@ -119,7 +119,8 @@ def semantic_finder(project: Project, progress: Progress) -> SemanticFinder | No
     from molting.memory.embeddings import Remembered
     from molting.memory.store import Memory
     from molting.models.catalogue import FAKE
-    from molting.models.encoders import load_encoder
+    from molting.models.encoders import Encoder, load_encoder
+    from molting.models.minilm import find_minilm
 
     config = project.config
     if config.curate.semantic == "off":
@@ -127,14 +128,18 @@ def semantic_finder(project: Project, progress: Progress) -> SemanticFinder | No
     if config.base.model == FAKE:
         return SemanticFinder(load_encoder("fake"))
     try:
-        judge = load_encoder("minilm", progress=progress)
+        find_minilm(progress)
         search = load_encoder("static", progress=progress)
     except ModelNotFound as error:
         if config.curate.semantic == "reject":
             raise
         progress.say(f"  semantic duplicates are not looked for: {error}")
         return None
-    return SemanticFinder(search, Remembered(judge, Memory(project.memory)))
+
+    def judge() -> Encoder:
+        return Remembered(load_encoder("minilm", progress=progress), Memory(project.memory))
+
+    return SemanticFinder(search, judge, "minilm")
 
 
 def decided(project: Project) -> dict[str, Ruling]:

@@ -102,8 +102,10 @@ class RayEngine:
         if not ray.is_initialized():
             try:
                 _start(ray, address)
-            except ConnectionError as error:
-                raise UsageError(f"no Ray cluster can be reached: {error}") from None
+            except Exception as error:
+                # Ray's own starting faults (a node that comes up too late) have no type of theirs.
+                told = " ".join(str(error).split())
+                raise UsageError(f"no Ray cluster can be reached or started: {told}") from None
         self.workers = int(ray.cluster_resources().get("CPU", 1))
 
     def map(self, function: Callable[[Any], T], tasks: Iterable[Any]) -> Iterator[T]:
