@@ -59,6 +59,7 @@ def main() -> int:
             print(f"{arm} …", file=sys.stderr, flush=True)
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
             table[arm] = json.loads(done.stdout.splitlines()[-1])
+            print(f"{arm}: {table[arm]}", file=sys.stderr, flush=True)
         for arm, row in table.items():
             row["loss_on_full_base"] = _on_full_base(Path(name) / arm, options)
     if options.json:
