@@ -20,6 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from molting.core.config import Config, load_config, override
 from molting.core.conversation import Conversation
@@ -58,6 +59,7 @@ def main() -> int:
             print(f"{arm} …", file=sys.stderr, flush=True)
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
             table[arm] = json.loads(done.stdout.splitlines()[-1])
+            print(f"{arm}: {table[arm]}", file=sys.stderr, flush=True)
         for arm, row in table.items():
             row["loss_on_full_base"] = _on_full_base(Path(name) / arm, options)
     if options.json:
@@ -96,7 +98,7 @@ def _train(arm: str, folder: Path, options: argparse.Namespace) -> dict[str, Any
     from molting.models.render import Renderer
     from molting.models.sources import find_model
     from molting.train import loop
-    from molting.train.steppers import PeftStepper
+    from molting.train.steppers import PeftStepper, stepper_for
 
     config = _config(arm, options.epochs)
     source = find_model(options.model)
@@ -108,11 +110,15 @@ def _train(arm: str, folder: Path, options: argparse.Namespace) -> dict[str, Any
         [renderer.row(row, config.train.max_tokens) for row in part] for part in _rows(options)
     )
     model = attach_lora(base.model, config.train, hub_name(source.name), 0)
-    if arm == "peft":
-        setattr(loop, "stepper_for", lambda model, pad_id, *_: PeftStepper(model, pad_id))  # noqa: B010
     folder.mkdir(parents=True)
     pad_id = base.tokenizer.pad_token_id or 0
-    outcome = loop.train(model, rows, validation, config.train, pad_id, folder, Silent())
+
+    def plain(model: Any, pad_id: int, *_: Any) -> PeftStepper:
+        return PeftStepper(model, pad_id)
+
+    chosen: Any = plain if arm == "peft" else stepper_for
+    with mock.patch.object(loop, "stepper_for", chosen):
+        outcome = loop.train(model, rows, validation, config.train, pad_id, folder, Silent())
     save_adapter(model.peft_config["default"], outcome.state, folder / "adapter")
     position = outcome.position
     return {

@@ -3,7 +3,7 @@
     pip install 'molting-lm[bench]'
     python -m benchmarks.training --json                     time shares of a run, in turn (~25 min)
     python -m benchmarks.training --parts exact --rounds 5
-    python -m benchmarks.training --parts fast --curves      both modes to the end, with their curves
+    python -m benchmarks.training --parts fast --trl-python OTHER/bin/python     TRL from elsewhere
 
 SmolLM2-135M, 152 rows of a persona (`../shared/data`, which does not ship), five epochs, LoRA r 16
 on all linear layers, batches of 8. Each system runs in a child process and waits between steps, so
@@ -15,7 +15,7 @@ that a round is N steps of TRL and then the same N batches in Molting, minutes a
 - `prefix`: as `exact`, with a persona's system prompt of 300 tokens in every row.
 - `fast`: adapters on the top layers only, so the losses differ; the first epoch (which fills the
   memory) and later steps are timed apart, and the time to the same held-out loss needs the curves
-  of both modes (`--curves`); without them only the time for the same number of steps is told.
+  of both modes; with `--no-curves` only the time for the same number of steps is told.
 
 Model loading and evaluation are in no figure. Ratios above 1: Molting is faster. On a machine that is
 busy with other things `--threads 1` and the ratios of processor seconds are what can be trusted.
@@ -61,7 +61,9 @@ def main() -> int:
     parser.add_argument(
         "--full", action="store_true", help="the rounds make up the whole training, both systems"
     )
-    parser.add_argument("--curves", action="store_true", help="train both modes to the end")
+    parser.add_argument(
+        "--no-curves", action="store_true", help="do not train both modes to the end for `fast`"
+    )
     parser.add_argument("--trl-python", default=sys.executable, help="an interpreter that has TRL")
     parser.add_argument("--no-trial", action="store_true", help="TRL padded, in Molting's dtype")
     parser.add_argument("--threads", type=int, help="of each system (default: all)")
@@ -72,7 +74,14 @@ def main() -> int:
     if not file.exists():
         _say(f"{file}: not here; this benchmark needs data that does not ship (--data FOLDER)")
         return 2
-    found = _measure(options, file)
+    try:
+        found = _measure(options, file)
+    except RuntimeError as error:
+        _say(f"{error}")
+        _say(
+            "TRL comes with: pip install 'molting-lm[bench]' (or name its interpreter: --trl-python)"
+        )
+        return 1
     print(json.dumps(found, indent=2) if options.json else _table(found))
     return 0
 
@@ -229,9 +238,9 @@ def _fast(bench: _Bench) -> Found:
         first = ours.steps(per_epoch)
         first["tokens"] = sum(bench.step_tokens[:per_epoch])
         rounds = bench.rounds(trl, ours, more=2)
-        if bench.options.curves:
+        if not bench.options.no_curves:
             curves["fast"] = _curve(ours, len(bench.step_tokens))
-    if bench.options.curves:
+    if not bench.options.no_curves:
         with bench.peer(MOLTING) as exact:
             curves["exact"] = _curve(exact, len(bench.step_tokens))
     epoch_tokens = [
@@ -243,7 +252,7 @@ def _fast(bench: _Bench) -> Found:
 
 def _curve(peer: Peer, most: int) -> list[float]:
     """Train to the end: held-out loss before and after each epoch."""
-    answer = peer.steps(most - peer.done)
+    answer = peer.steps(max(1, most - peer.done))
     return list(answer["curve"])
 
 

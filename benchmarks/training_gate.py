@@ -52,7 +52,10 @@ class Gate:
     def finish(self, **facts: Any) -> None:
         """Training is over: the last answer, and whatever else is asked."""
         self._told(finished=True, **facts)
-        self._serve()
+        while True:
+            self.left = 0
+            self._serve()
+            self._told(finished=True, **facts)
 
     def _serve(self) -> None:
         while not self.left:
@@ -102,6 +105,8 @@ class Peer:
         return float(self._ask({"evaluate": True})["held_out"])
 
     def end(self) -> None:
+        if self.process.returncode is not None:
+            return
         with contextlib.suppress(BrokenPipeError):
             self.process.communicate('{"end": true}\n', timeout=60)
 

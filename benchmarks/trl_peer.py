@@ -45,8 +45,12 @@ def _trainer(wanted: dict[str, Any], gate: Gate, folder: str) -> Any:
 
     train = Train(**wanted["train"])
     rows, held_out = from_json(wanted["rows"]), from_json(wanted["held_out"])
-    loaded = load_model(find_model(wanted["model"]), "float32")
+    loaded = load_model(find_model(wanted["model"]), wanted["dtype"])
     model = attach_lora(loaded.model, train, "x", train.seed)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            # As PEFT does by default: adapters in float32 on weights in bfloat16.
+            parameter.data = parameter.data.float()
     order = [
         i
         for epoch in range(1, train.epochs + 1)

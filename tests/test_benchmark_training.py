@@ -144,6 +144,9 @@ def test_a_child_takes_the_steps_it_is_asked_for(
         assert (last["losses"], last["curve"]) == ([2.0, 3.0, 4.0], [2.0, 1.0])
         assert peer.held_out() == 1.5
         assert peer.done == 5
+        # There is no sixth step; what was found is told again.
+        more = peer.steps(1)
+        assert (more["losses"], more["curve"]) == ([], [2.0, 1.0])
     finally:
         peer.end()
     assert peer.process.returncode == 0

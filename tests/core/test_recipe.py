@@ -19,6 +19,8 @@ def of(width: int = 576, **changes: Any) -> dict[str, Any]:
     "changes",
     [
         {"learning_rate": 5e-4},
+        {"alpha": 32},
+        {"dropout": 0},
         {"checkpoint_seconds": 1.0},
         {"trackers": ["tensorboard"]},
         {"dpo_beta": 0.5},

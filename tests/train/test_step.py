@@ -82,7 +82,7 @@ def test_out_of_memory_is_tried_again_with_smaller_parts_of_the_same_batch(
     whole = run(tmp_path / "whole")
     monkeypatch.setattr(Small, "error", error)
     monkeypatch.setattr(Small, "largest", 0)
-    monkeypatch.setattr(loop, "stepper_for", lambda model, _: Small(model))
+    monkeypatch.setattr(loop, "stepper_for", lambda model, *_: Small(model))
     lines = Lines()
     split = run(tmp_path / "split", progress=lines)
     assert 0 < Small.largest <= Small.room
@@ -106,7 +106,7 @@ def test_what_does_not_fit_row_by_row_is_one_clear_line(
             return TunerStepper.losses(self, rows)
 
     monkeypatch.setattr(Tiny, "room", 20)
-    monkeypatch.setattr(loop, "stepper_for", lambda model, _: Tiny(model))
+    monkeypatch.setattr(loop, "stepper_for", lambda model, *_: Tiny(model))
     with pytest.raises(CheckFailed, match=r"out of memory with one example of 37 tokens.*max_tok"):
         run(tmp_path)
 
@@ -137,7 +137,7 @@ def test_a_gradient_that_is_no_number_does_not_reach_the_masters(
                 next(iter(grads.values()))[0, 0] = math.inf
             return nats, grads
 
-    monkeypatch.setattr(loop, "stepper_for", lambda model, _: Poisoned(model))
+    monkeypatch.setattr(loop, "stepper_for", lambda model, *_: Poisoned(model))
     with pytest.raises(Diverged, match=r"not a number at step 1; lower train\.learning_rate") as e:
         run(tmp_path)
     # The loss was a number; what would have come of it was none.
@@ -160,7 +160,7 @@ def test_a_loss_that_runs_away_stops_and_leaves_the_best_state(
             return nats * (1 + self.steps // 10), grads
 
     config = msgspec.structs.replace(CONFIG, epochs=40, patience=40)
-    monkeypatch.setattr(loop, "stepper_for", lambda model, _: Rising(model))
+    monkeypatch.setattr(loop, "stepper_for", lambda model, *_: Rising(model))
     with pytest.raises(Diverged, match="the loss runs away") as error:
         run(tmp_path, config)
     assert error.value.exit_code == 1

@@ -27,6 +27,8 @@ def recipe(train: Train, width: int) -> dict[str, Any]:
     values = msgspec.to_builtins(train)
     plain = msgspec.to_builtins(Train())
     values["learning_rate"] = peak_rate(train, width).value
+    # The default 32 and a configured 32.0 are the same alpha.
+    values["alpha"] = int(train.alpha) if float(train.alpha).is_integer() else train.alpha
     idle = set(_NEVER)
     if train.method != "dpo":
         idle |= {name for name in values if name.startswith("dpo_")}

@@ -191,7 +191,7 @@ def certified(
         certify(trial, own, kinds),
         calibration_error=_calibration(trial, own, kinds),
         transfer=_transfer(battery),
-        gold=_least_voice(_levels(trial, own[::2]), base, _levels(trial, own[1::2]))
+        gold=_mean_voice(_levels(trial, own[::2]), base, _levels(trial, own[1::2]))
         if len(own) >= 16
         else None,
         fakes=found,
@@ -241,6 +241,13 @@ def _least_voice(found: Array, low: Array, high: Array) -> float | None:
     wide = high - low > 0.05
     values = (found - low)[wide] / (high - low)[wide]
     return float(values.min()) if len(values) and np.isfinite(values).all() else None
+
+
+def _mean_voice(found: Array, low: Array, high: Array) -> float | None:
+    """V by the mean of the same four levels: what has no reason to differ is not picked at."""
+    gap = float(high.mean() - low.mean())
+    value = float(found.mean() - low.mean()) / gap if gap > 0.05 else float("nan")
+    return value if np.isfinite(value) else None
 
 
 def _calibration(

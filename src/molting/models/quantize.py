@@ -59,6 +59,6 @@ def quantize(model: Any, dtype: Any) -> Any:
         # Moving a weight to its device is what quantises it.
         small.to(device)
         model.set_submodule(name, small)
-        module.register_parameter("weight", None)
+        del module.weight
     model.is_loaded_in_4bit = True
     return model

@@ -9,7 +9,6 @@ from molting.core.artifacts import file_hash, read_json
 from molting.core.corpus import load_corpus
 from molting.core.project import Molt, Project, shown_model
 from molting.report.gates import weigh
-from molting.train.gap import gap_to_exact
 
 BESIDE = (
     "likelihood_gain",
@@ -70,6 +69,9 @@ def _train(project: Project, number: int, train: dict[str, Any]) -> dict[str, An
     """How it was trained; in fast mode the gap to exact mode too, null where it is not known."""
     told = {key: value for key, value in train.items() if key != "history"}
     if told.get("mode") == "fast":
+        # Brings numpy, which a page without it does not need.
+        from molting.train.gap import gap_to_exact
+
         told["gap_to_exact"] = gap_to_exact(project, number)
     return told or None
 

@@ -106,16 +106,17 @@ def thin(replies: Sequence[str], over: Sequence[Mannerism]) -> tuple[list[str], 
                 continue
             for k in places:
                 keep[k : k + len(run)] = [False] * len(run)
-    texts, gone = [], []
-    for reply, some, keep in zip(replies, marks, alive, strict=True):
+    texts: list[str] = []
+    gone: list[float] = []
+    for reply, marked, keep in zip(replies, marks, alive, strict=True):
         if all(keep):
             texts.append(reply)
             gone.append(0.0)
             continue
-        ends = [*(start for _, start in some[1:]), len(reply)]
+        ends = [*(start for _, start in marked[1:]), len(reply)]
         kept = [
             reply[start:end]
-            for (_, start), end, stays in zip(some, ends, keep, strict=True)
+            for (_, start), end, stays in zip(marked, ends, keep, strict=True)
             if stays
         ]
         texts.append("".join(kept).strip())

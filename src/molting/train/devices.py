@@ -102,8 +102,8 @@ class Group(World):
     def agreed(self, value: T) -> T:
         from accelerate.utils import broadcast_object_list
 
-        agreed: T = broadcast_object_list([value])[0]
-        return agreed
+        told: list[T] = broadcast_object_list([value])
+        return told[0]
 
     def prepare(self, model: Any) -> None:
         if not self.sharded:

@@ -56,7 +56,7 @@ class NextToken:
     abreast = 1
 
     def __init__(self, rows: Sequence[Rendered]) -> None:
-        self.leads = rows
+        self.leads: Sequence[Rendered] = rows
 
     def count(self, batch: Sequence[int]) -> int:
         return sum(self.leads[i].trained_tokens for i in batch)
