@@ -93,6 +93,7 @@ def two(config: Train, folder: Path, sharded: bool = False) -> list[dict[str, An
     [({}, False), ({"method": "dpo", "learning_rate": 2e-3}, False), ({}, True)],
     ids=["next token", "preference", "split weights"],
 )
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a process with a GPU cannot be forked")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_two_processes_end_where_one_does(
     changes: dict[str, Any], sharded: bool, tmp_path: Path
