@@ -55,6 +55,18 @@ def test_the_fakes_are_dangerous_for_the_naive_voice(kind: str, room: Any, fakes
     assert room.voice(room.measured(fakes[kind])) > neutral + 0.15
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["neutral", "prefix", "varied_prefix", "long_prefix", "suffix", "varied_suffix", "both_ends",
+     "name_claimed", "emoji", "dialect", "sprinkled", "sprinkled_words", "capitals",
+     "other_persona", "tokens", "echo"],
+)  # fmt: skip
+def test_what_dresses_up_a_good_answer_has_no_voice(kind: str, room: Any, fakes: Any) -> None:
+    """These would be relevant, in order and varied if the neutral reply was: only the voice is
+    left to stop them."""
+    assert room.score(room.measured(fakes[kind]))["dimensions"]["voice"] <= 1
+
+
 def test_half_a_fake_earns_no_more_than_half(room: Any, fakes: Any) -> None:
     mixed = [
         own if i % 2 else fake

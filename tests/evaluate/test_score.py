@@ -238,7 +238,7 @@ def test_samples_of_one_prompt_are_averaged_and_n_stays_the_number_of_prompts(ro
     both = room.battery.measure(
         room.prompts,
         [
-            [(own, True), (neutral, True)]
+            [(own, True), (own, True), (own, True), (neutral, True)]
             for own, neutral in zip(room.own_replies, room.neutral_replies, strict=True)
         ],
     )

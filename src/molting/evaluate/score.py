@@ -26,8 +26,9 @@ from molting.evaluate.dimensions import Bigrams, distinct
 from molting.signals.stats import Array, Estimate, cluster_bootstrap, weighted_mean
 
 WEIGHTS = {"voice": 0.6, "identity": 0.2, "facts": 0.2}
-LEAST_FLOOR, MOST_FLOOR = 0.4, 0.55
-"""Below the first lies what another persona of the same kind of writing may reach."""
+LEAST_FLOOR, MOST_FLOOR = 0.55, 0.65
+"""Below the first lies what another persona of the same kind of writing may reach, and a good plain
+answer with the persona's own phrases strewn over it (benchmarks/attacks.py)."""
 _LEAST_SLACK, _MOST_SLACK = 0.1, 0.4
 
 
