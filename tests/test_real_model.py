@@ -45,13 +45,13 @@ def test_the_real_model_learns_in_one_epoch_and_plain_peft_reads_the_adapter(
         curate={"target": 16},
         base={"model": MODEL, "dtype": "auto"},
         train={"epochs": 1, "batch_rows": 4, "learning_rate": 1e-3},
-        evaluate={"max_new_tokens": 16, "resamples": 200},
+        evaluate={"max_new_tokens": 16, "resamples": 200, "choices": 2, "robustness": 2},
         split={"validation_rows": 3},
     )
     # A fraction of the texts and questions, and of the time.
     neutral = neutral_replies()[::6]
-    monkeypatch.setattr("molting.evaluate.measure.neutral_replies", lambda: neutral)
-    monkeypatch.setattr("molting.evaluate.measure._DETECTOR_PROMPTS", 12)
+    monkeypatch.setattr("molting.evaluate.retention.neutral_replies", lambda: neutral)
+    monkeypatch.setattr("molting.evaluate.measure.DETECTOR_PROMPTS", 12)
     monkeypatch.setattr("molting.evaluate.probes.IDENTITY_QUESTIONS", IDENTITY_QUESTIONS[:1])
     done = molting("run", root, "--json")
     assert done.code == 0, done.err
