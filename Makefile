@@ -29,7 +29,7 @@ demo: $(READY)
 	$(BIN)/molting run $(EXAMPLE)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks

@@ -147,11 +147,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 # Everything heavy is imported once; each job is a fork of that, so a run that is to be killed
 # starts in a fraction of a second. A job names its own process in the first line it answers.
 _SERVER = """
-import json, os, sys
+import json, os, signal, sys
 import torch, transformers, peft, sklearn.linear_model, pyarrow.parquet, scipy.stats
 import transformers.models.llama.modeling_llama, safetensors.torch, peft.tuners.lora
 import molting.cli.stages, molting.flow
 from molting.cli.main import main
+# A shell's background jobs ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 for line in sys.stdin:
     job = json.loads(line)
     pid = os.fork()
