@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from molting.core.errors import ModelNotFound
+from molting.evaluate.items import ItemSet, shipped_sets
 from molting.evaluate.probes import IDENTITY_QUESTIONS
 from molting.models.sources import ModelSource, find_model
 from molting.signals.contrast import neutral_replies
@@ -51,6 +52,8 @@ def test_the_real_model_learns_in_one_epoch_and_plain_peft_reads_the_adapter(
     # A fraction of the texts and questions, and of the time.
     neutral = neutral_replies()[::6]
     monkeypatch.setattr("molting.evaluate.retention.neutral_replies", lambda: neutral)
+    few = tuple(ItemSet(some.name, some.kind, some.items[:4]) for some in shipped_sets())
+    monkeypatch.setattr("molting.evaluate.retention.shipped_sets", lambda: few)
     monkeypatch.setattr("molting.evaluate.measure.DETECTOR_PROMPTS", 12)
     monkeypatch.setattr("molting.evaluate.probes.IDENTITY_QUESTIONS", IDENTITY_QUESTIONS[:1])
     done = molting("run", root, "--json")

@@ -188,8 +188,11 @@ def _told(estimate: Interval | None, fixed: bool) -> str:
         return f"{estimate['value']:.0f} by construction"
     if estimate["low"] is None:
         return f"{estimate['value']:.2f} (no interval)".replace("-", "−")
-    text = f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
-    return text.replace("-", "−")
+    # Adding 0 turns what rounds to −0 into 0.
+    value, low, high = (
+        round(some, 2) + 0.0 for some in (estimate["value"], estimate["low"], estimate["high"])
+    )
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]".replace("-", "−")
 
 
 def _limits(rows: Sequence[Row]) -> tuple[float, float]:

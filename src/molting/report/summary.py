@@ -156,4 +156,6 @@ def _knowledge(result: dict[str, Any], name: str) -> str:
 def _interval(estimate: dict[str, Any]) -> str:
     if estimate["value"] is None or estimate["low"] is None:
         return "not measured"
-    return f"{estimate['value']:.2f} [{estimate['low']:.2f}, {estimate['high']:.2f}]"
+    # Adding 0 turns what rounds to −0 into 0.
+    value, low, high = (round(estimate[key], 2) + 0.0 for key in ("value", "low", "high"))
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
