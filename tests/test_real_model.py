@@ -43,7 +43,7 @@ def test_the_real_model_learns_in_one_epoch_and_plain_peft_reads_the_adapter(
         tmp_path / "project",
         rows=50,
         held_out=4,
-        curate={"target": 16},
+        curate={"target": 16, "semantic": "off"},
         base={"model": MODEL, "dtype": "auto"},
         train={"epochs": 1, "batch_rows": 4, "learning_rate": 1e-3},
         evaluate={"max_new_tokens": 16, "resamples": 200, "choices": 2, "robustness": 2},
@@ -68,10 +68,11 @@ def test_the_real_model_learns_in_one_epoch_and_plain_peft_reads_the_adapter(
 
     for system in ("base", "tuned"):
         assert math.isfinite(shown["perplexity"][system])
-        assert math.isfinite(shown["voice"][system]["value"])
-        assert 0 <= shown["personality"][system]["score"] <= 10
+        # Four held-out texts are too few to certify a voice by.
+        assert shown["voice"][system]["value"] is None
+        assert shown["personality"][system]["score"] is None
     assert shown["perplexity"]["tuned"] < shown["perplexity"]["base"]
-    assert shown["personality"]["base"]["score"] == 0
+    assert not shown["voice"]["measurable"]
 
     assert source.folder is not None
     model = AutoModelForCausalLM.from_pretrained(source.folder, dtype=torch.float32)
