@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molting.core.config import Evaluate
-from molting.evaluate.paired import agresti_min, kept, paired_difference, perplexity_ratio
+from molting.evaluate.paired import agresti_min, kept, paired_shares, perplexity_ratio
 from molting.models.likelihood import RowLoss
 
 
 def test_items_that_did_not_change_leave_room_for_what_few_items_cannot_show() -> None:
-    few = paired_difference([1.0] * 10, [1.0] * 10, 200, 0)
-    many = paired_difference([1.0] * 400, [1.0] * 400, 200, 0)
+    few = paired_shares([1.0] * 10, [1.0] * 10, 200, 0)
+    many = paired_shares([1.0] * 400, [1.0] * 400, 200, 0)
     assert few.value == many.value == 0.0
     assert few.low is not None
     assert many.low is not None
@@ -24,7 +24,7 @@ def test_a_difference_is_paired() -> None:
     base = np.tile([1.0, 0.0], 100)
     tuned = base.copy()
     tuned[:4] = 0
-    found = paired_difference(base, tuned, 500, 0)
+    found = paired_shares(base, tuned, 500, 0)
     assert found.value == pytest.approx(-0.01)
     assert found.high is not None
     assert found.low is not None
@@ -34,8 +34,8 @@ def test_a_difference_is_paired() -> None:
 def test_members_of_a_cluster_are_drawn_together() -> None:
     random = np.random.default_rng(0)
     changes = np.repeat(random.choice([-1.0, 0.0, 1.0], 40), 5)
-    alone = paired_difference(np.zeros(200), changes, 500, 0)
-    together = paired_difference(np.zeros(200), changes, 500, 0, list(np.repeat(range(40), 5)))
+    alone = paired_shares(np.zeros(200), changes, 500, 0)
+    together = paired_shares(np.zeros(200), changes, 500, 0, list(np.repeat(range(40), 5)))
     assert alone.value == pytest.approx(together.value)
     assert together.n == 40
     assert together.low is not None

@@ -14,7 +14,6 @@ from molting.signals.stats import (
     auc,
     cluster_bootstrap,
     holm,
-    non_inferior,
     over_seeds,
     paired_difference,
     prompts_needed,
@@ -221,10 +220,3 @@ def test_the_prompts_needed_give_the_width_that_was_asked_for() -> None:
     assert (found.high - found.low) / 2 == pytest.approx(0.1, abs=0.015)
     with pytest.raises(ValueError, match="half_width"):
         prompts_needed(1.0, 0.0)
-
-
-def test_non_inferiority_needs_the_whole_interval() -> None:
-    assert non_inferior(Estimate(0.0, -0.01, 0.01, 50), 0.02) is True
-    assert non_inferior(Estimate(-0.05, -0.07, -0.03, 50), 0.02) is False
-    assert non_inferior(Estimate(-0.01, -0.03, 0.01, 50), 0.02) is None
-    assert non_inferior(Estimate(None, None, None, 0), 0.02) is None

@@ -48,12 +48,12 @@ def run_judge(
     transcripts = project.molt_folder(molt.number) / "transcripts.jsonl"
     pairs = read_pairs(transcripts, config.judge.prompts, config.judge.seed)
     with Terminal() as terminal, project_lock(project):
-        from molting.memory.store import Memory
+        from molting.memory.store import project_memory
 
         corpus = molt_corpus(project, molt)
         train = corpus.split("train")
         items = make_items(pairs, corpus.split("test"), config.persona, config.judge)
-        with Memory(project.memory) as memory:
+        with project_memory(project) as memory:
             judged, calls = ask(
                 items,
                 teacher,

@@ -11,14 +11,14 @@ from rich.table import Table
 
 from molting.cli.console import Terminal, out, print_json
 from molting.core.errors import CheckFailed
-from molting.core.project import Project, open_project
+from molting.core.project import open_project
 from molting.memory.audit import Holdings, clear, holdings, verify
-from molting.memory.store import Memory
+from molting.memory.store import project_memory
 
 
 def run_stats(folder: Path, as_json: bool) -> None:
     project = open_project(folder)
-    with _opened(project) as memory:
+    with project_memory(project) as memory:
         found = holdings(memory)
     if as_json:
         print_json(_plain(found))
@@ -44,7 +44,7 @@ def run_stats(folder: Path, as_json: bool) -> None:
 def run_verify(folder: Path, as_json: bool) -> None:
     """Exit code 1 when something was damaged; it is dropped, so the next time all is whole."""
     project = open_project(folder)
-    with Terminal() as terminal, _opened(project) as memory:
+    with Terminal() as terminal, project_memory(project) as memory:
         audit = verify(memory, lambda done, total: terminal.step("checking", done, total))
     damaged = sum(audit.damaged.values())
     if as_json:
@@ -66,7 +66,7 @@ def run_verify(folder: Path, as_json: bool) -> None:
 
 def run_clear(folder: Path, as_json: bool) -> None:
     project = open_project(folder)
-    with _opened(project) as memory:
+    with project_memory(project) as memory:
         removed = clear(memory)
     if as_json:
         print_json({"removed": _plain(removed)})
@@ -77,10 +77,6 @@ def run_clear(folder: Path, as_json: bool) -> None:
         f"{_size(removed.bytes)}" + (f" ({kinds})" if kinds else ""),
         soft_wrap=True,
     )
-
-
-def _opened(project: Project) -> Memory:
-    return Memory(project.memory, project.config.memory.budget_gib)
 
 
 def _plain(found: Holdings) -> dict[str, Any]:

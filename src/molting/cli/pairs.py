@@ -94,11 +94,9 @@ def encoder_for(name: str, folder: Path | None, progress: Progress) -> Encoder:
     if name.partition(":")[0] == "trainee":
         base = _trainee(project.config, progress)
     from molting.memory.embeddings import Remembered
-    from molting.memory.store import Memory
+    from molting.memory.store import project_memory
 
-    return Remembered(
-        load_encoder(name, base, progress), Memory(project.memory, project.config.memory.budget_gib)
-    )
+    return Remembered(load_encoder(name, base, progress), project_memory(project))
 
 
 def _trainee(config: Config, progress: Progress) -> LoadedModel:

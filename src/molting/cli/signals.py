@@ -67,7 +67,7 @@ def run_signals(
 
 def _model(config: Config, project: Project | None, terminal: Progress) -> tuple[Any, Any]:
     """A token counter and a function that measures difficulty, remembered in the project."""
-    from molting.memory.store import Memory
+    from molting.memory.store import project_memory
     from molting.models.base import load_model
     from molting.models.machine import choose_dtype
     from molting.models.render import Renderer
@@ -82,7 +82,7 @@ def _model(config: Config, project: Project | None, terminal: Progress) -> tuple
         return len(base.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def difficulty(rows: Sequence[Conversation]) -> list[Difficulty]:
-        memory = Memory(project.memory, project.config.memory.budget_gib) if project else None
+        memory = project_memory(project) if project else None
         try:
             return difficulties(
                 rows, base, renderer, config.train.max_tokens, memory,

@@ -70,9 +70,6 @@ class Project(msgspec.Struct, frozen=True):
         """Where the result of an experiment lies; `key` says what it depends on."""
         return self.state / "studies" / f"{kind}-{key.replace(':', '-')}.json"
 
-    def input_files(self, names: tuple[str, ...]) -> list[Path]:
-        return [self.root / name for name in names]
-
     def shown(self, path: Path) -> str:
         """A path as it may appear in an export: relative to the project, never a home path."""
         try:

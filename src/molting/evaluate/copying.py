@@ -15,7 +15,7 @@ import numpy as np
 
 from molting.core.config import Evaluate
 from molting.evaluate.heard import Heard
-from molting.evaluate.paired import kept, paired_difference
+from molting.evaluate.paired import kept, paired_shares
 from molting.signals.stats import Array, cluster_bootstrap
 from molting.signals.text import words
 
@@ -71,7 +71,7 @@ def copying(heard: Heard, options: Evaluate) -> dict[str, Any]:
         for system, found in lengths.items()
     }
     margin = options.copying_margin / 100
-    excess = paired_difference(own, rates["tuned"], options.resamples, options.seed)
+    excess = paired_shares(own, rates["tuned"], options.resamples, options.seed)
     low, value, high = (
         None if some is None else -some for some in (excess.high, excess.value, excess.low)
     )

@@ -22,7 +22,7 @@ import numpy as np
 
 from molting.core.config import Evaluate
 from molting.evaluate.heard import Heard, reply_row
-from molting.evaluate.paired import paired_difference
+from molting.evaluate.paired import paired_shares
 from molting.evaluate.systems import Speaker
 from molting.models.generate import Ended
 from molting.models.likelihood import RowLoss
@@ -73,7 +73,7 @@ def choice_estimates(
             return weighted_mean(values, w)
 
         found[name] = msgspec.to_builtins(cluster_bootstrap(share, len(values), resamples, seed))
-    gain = paired_difference(before[known], after[known], resamples, seed)
+    gain = paired_shares(before[known], after[known], resamples, seed)
     found["gain"] = msgspec.to_builtins(gain)
     found["by_rival"] = {
         rival: {"base": _mean(base[rival]), "tuned": _mean(tuned[rival])} for rival in RIVALS

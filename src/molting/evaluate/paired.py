@@ -16,7 +16,7 @@ from molting.models.likelihood import RowLoss
 from molting.signals.stats import Array, Estimate, cluster_bootstrap
 
 
-def paired_difference(
+def paired_shares(
     base: Sequence[float] | Array,
     tuned: Sequence[float] | Array,
     resamples: int,

@@ -17,7 +17,7 @@ from molting.core.conversation import Conversation, Source, Turn
 from molting.core.errors import InputError
 from molting.evaluate.choices import item_rows, right_answers, start_token
 from molting.evaluate.items import Asked, ItemSet, shipped_sets
-from molting.evaluate.paired import kept, paired_difference, perplexity_ratio
+from molting.evaluate.paired import kept, paired_shares, perplexity_ratio
 from molting.evaluate.systems import Speaker
 from molting.models.likelihood import RowLoss, mean_loss, perplexity
 from molting.models.render import Rendered
@@ -66,7 +66,7 @@ def accuracy(items: ItemSet, config: Config, speaker: Speaker) -> dict[str, Any]
     base = right_answers(items, speaker, False, limit)
     tuned = right_answers(items, speaker, True, limit)
     groups = [item.group or f"\0{i}" for i, item in enumerate(items.items)]
-    difference = paired_difference(base, tuned, options.resamples, options.seed, groups)
+    difference = paired_shares(base, tuned, options.resamples, options.seed, groups)
     floor = float(base.mean())
     margin = options.retention_margin / 100
 

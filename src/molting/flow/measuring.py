@@ -91,7 +91,7 @@ def _base_answers(
 ) -> Iterator[Callable[[Sequence[str], int], list[tuple[str, bool | None]]]]:
     """The untouched base model as a function from prompts and a length to replies, remembered."""
     from molting.evaluate.systems import Speaker
-    from molting.memory.store import Memory
+    from molting.memory.store import project_memory
     from molting.models.base import load_model
     from molting.models.generate import Ended, Sampling
     from molting.models.machine import choose_dtype
@@ -100,7 +100,7 @@ def _base_answers(
     config, options = project.config, project.config.evaluate
     source = find_model(config.base.model, config.base.revision, progress)
     base = load_model(source, choose_dtype(config.base.dtype))
-    with Memory(project.memory) as memory:
+    with project_memory(project) as memory:
         speaker = Speaker(base, base.model, "", config.persona.system_prompt(), memory, progress)
 
         def answer(prompts: Sequence[str], most: int) -> list[tuple[str, bool | None]]:
@@ -140,7 +140,7 @@ def questioned(
 def speaking(project: Project, molt: Molt, progress: Progress) -> Iterator[Speaker]:
     """The four systems of a molt, ready to answer, with the project's memory."""
     from molting.evaluate.systems import Speaker
-    from molting.memory.store import Memory
+    from molting.memory.store import project_memory
     from molting.models.base import load_model
     from molting.models.lora import load_adapter
     from molting.models.sources import find_model
@@ -156,5 +156,5 @@ def speaking(project: Project, molt: Molt, progress: Progress) -> Iterator[Speak
     base = load_model(source, manifest["dtype"])
     model = load_adapter(base.model, project.molt_folder(molt.number) / "adapter")
     prompt = project.config.persona.system_prompt()
-    with Memory(project.memory, project.config.memory.budget_gib) as memory:
+    with project_memory(project) as memory:
         yield Speaker(base, model, manifest["adapter"], prompt, memory, progress)

@@ -117,7 +117,7 @@ def semantic_finder(project: Project, progress: Progress) -> SemanticFinder | No
     The static encoder searches and minilm judges; beside the fake model the fake does both.
     """
     from molting.memory.embeddings import Remembered
-    from molting.memory.store import Memory
+    from molting.memory.store import project_memory
     from molting.models.catalogue import FAKE
     from molting.models.encoders import Encoder, load_encoder
     from molting.models.minilm import find_minilm
@@ -137,7 +137,7 @@ def semantic_finder(project: Project, progress: Progress) -> SemanticFinder | No
         return None
 
     def judge() -> Encoder:
-        return Remembered(load_encoder("minilm", progress=progress), Memory(project.memory))
+        return Remembered(load_encoder("minilm", progress=progress), project_memory(project))
 
     return SemanticFinder(search, judge, "minilm")
 

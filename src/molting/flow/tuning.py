@@ -100,7 +100,7 @@ def _grow(
     interrupted: Callable[[], bool],
 ) -> None:
     """Train; the first process of the world writes what comes of it, the manifest last."""
-    from molting.memory.store import Memory
+    from molting.memory.store import project_memory
     from molting.models.allocator import release_memory
     from molting.models.base import load_model
     from molting.models.lora import attach_lora, count_parameters, hub_name, save_adapter
@@ -133,7 +133,7 @@ def _grow(
     if not world.first:
         # Until the first has asked the base for its replies; they are remembered then.
         world.agreed(None)
-    with Memory(project.memory, config.memory.budget_gib) as memory:
+    with project_memory(project) as memory:
         material = prepare(base, renderer, corpus, config.train, memory, progress)
         evaluators = _evaluators(base, corpus, config, memory, progress)
     if world.first:
@@ -248,7 +248,7 @@ def _remembering(
 ) -> Iterator[Boundaries | None]:
     """In fast mode, what the layers below the adapted ones give; else None."""
     from molting.memory.boundaries import Boundaries
-    from molting.memory.store import Memory
+    from molting.memory.store import project_memory
     from molting.models.tuner import lowest_adapted, tunable
 
     config = project.config
@@ -258,7 +258,7 @@ def _remembering(
         progress.say("fast mode: nothing to remember for this architecture or these settings")
         yield None
     else:
-        with Memory(project.memory, config.memory.budget_gib) as memory:
+        with project_memory(project) as memory:
             boundaries = Boundaries(memory, base, model)
             progress.say(f"fast mode: layers below {boundaries.boundary} are remembered")
             yield boundaries
@@ -285,7 +285,7 @@ def measured_depths(
     project: Project, corpus: Corpus, depths: Sequence[int], progress: Progress
 ) -> Depths:
     """How many top layers fast mode should adapt: one epoch at each number, kept for the report."""
-    from molting.memory.store import Memory
+    from molting.memory.store import project_memory
     from molting.models.base import load_model
     from molting.models.machine import choose_dtype
     from molting.models.render import Renderer
@@ -296,7 +296,7 @@ def measured_depths(
     config = project.config
     source = find_model(config.base.model, config.base.revision, progress)
     base = load_model(source, choose_dtype(config.base.dtype))
-    with Memory(project.memory, config.memory.budget_gib) as memory:
+    with project_memory(project) as memory:
         renderer = Renderer(base.tokenizer)
         material = prepare(base, renderer, corpus, config.train, memory, progress)
         found = measure_depths(

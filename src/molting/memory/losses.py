@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from molting.memory.store import Memory, key_of
+from molting.memory.scored import remembered_rows
+from molting.memory.store import Memory
 from molting.models.base import LoadedModel
 from molting.models.likelihood import RowLoss, row_losses
 from molting.models.render import Rendered
 
-_CHUNK = 256
-"""Losses are put away this many rows at a time, so an interrupted run goes on from there."""
+_CHUNK = 32
+"""Rows between two words of progress, each of which is put away."""
 
 
 def remembered_losses(
@@ -27,34 +28,11 @@ def remembered_losses(
     pad_id = base.tokenizer.pad_token_id
     if pad_id is None:
         pad_id = next(iter(sorted(base.stop_ids)), 0)
-    keys = [
-        key_of(
-            "row-loss-1",
-            base.source.weights,
-            base.dtype,
-            row.ids,
-            [place for place, scored in enumerate(row.trained) if scored],
-        )
-        for row in rows
-    ]
-    known: dict[str, RowLoss] = {}
-    if memory is not None:
-        known = {
-            key: RowLoss(float(nats), int(tokens))
-            for key, (nats, tokens) in memory.get(dict.fromkeys(keys)).items()
-        }
-    wanted = {key: i for i, key in enumerate(keys) if key not in known}
-    missing = sorted(wanted.values(), key=lambda i: (len(rows[i].ids), i))
-    for start in range(0, len(missing), _CHUNK):
-        chunk = missing[start : start + _CHUNK]
 
-        def progress(done: int, _: int, start: int = start) -> None:
-            if report:
-                report(start + done, len(missing))
+    def compute(missing: list[Rendered]) -> list[tuple[float, int]]:
+        losses = row_losses(base.model, missing, pad_id)
+        return [(loss.nats, loss.tokens) for loss in losses]
 
-        losses = row_losses(base.model, [rows[i] for i in chunk], pad_id, progress)
-        fresh = {keys[i]: loss for i, loss in zip(chunk, losses, strict=True)}
-        if memory is not None:
-            memory.put({key: [loss.nats, loss.tokens] for key, loss in fresh.items()})
-        known |= fresh
-    return [known[key] for key in keys]
+    kind = ("row-loss-1", base.source.weights, base.dtype)
+    found = remembered_rows(memory, kind, rows, compute, report, _CHUNK)
+    return [RowLoss(float(nats), int(tokens)) for nats, tokens in found]

@@ -36,26 +36,31 @@ def remembered_scores(
 
 
 def remembered_rows(
-    memory: Memory,
+    memory: Memory | None,
     kind: Sequence[str],
     rows: Sequence[Rendered],
     compute: Callable[[list[Rendered]], Sequence[Any]],
     report: Callable[[int, int], None] | None = None,
+    chunk_rows: int = _CHUNK,
 ) -> list[Any]:
-    """A value of each row, as JSON has it, in the rows' order."""
+    """A value of each row, as JSON has it, in the rows' order.
+
+    Without a memory equal rows are still computed once.
+    """
     keys = [
         key_of(*kind, row.ids, [place for place, trained in enumerate(row.trained) if trained])
         for row in rows
     ]
-    known = memory.get(dict.fromkeys(keys))
+    known = memory.get(dict.fromkeys(keys)) if memory is not None else {}
     wanted = {key: i for i, key in enumerate(keys) if key not in known}
     # Like lengths together: a chunk is batched by itself.
     missing = sorted(wanted.values(), key=lambda i: (len(rows[i].ids), i))
-    for start in range(0, len(missing), _CHUNK):
-        chunk = missing[start : start + _CHUNK]
+    for start in range(0, len(missing), chunk_rows):
+        chunk = missing[start : start + chunk_rows]
         values = compute([rows[i] for i in chunk])
         fresh = {keys[i]: value for i, value in zip(chunk, values, strict=True)}
-        memory.put(fresh)
+        if memory is not None:
+            memory.put(fresh)
         known |= fresh
         if report:
             report(start + len(chunk), len(missing))

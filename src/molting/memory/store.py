@@ -24,6 +24,7 @@ import msgspec
 from molting.core import config
 from molting.core.artifacts import storage_errors
 from molting.core.errors import StorageError
+from molting.core.project import Project
 from molting.memory import upkeep
 from molting.memory.shards import LARGEST, Shards
 
@@ -257,6 +258,11 @@ class Memory:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def project_memory(project: Project) -> Memory:
+    """A project's own store, with the budget that it sets."""
+    return Memory(project.memory, project.config.memory.budget_gib)
 
 
 def check_sum(key: str, value: bytes | memoryview) -> bytes:

@@ -1,7 +1,7 @@
 """Intervals and tests. The unit is the prompt: replies to one prompt are not independent.
 
 Cluster bootstrap, paired differences, training seeds as the outer level, Holm's correction,
-power, non-inferiority. What cannot be known from the numbers given is None.
+power. What cannot be known from the numbers given is None.
 """
 
 from __future__ import annotations
@@ -155,19 +155,6 @@ def prompts_needed(spread: float, half_width: float, level: float = 0.95) -> int
 
     z = float(norm.ppf((1 + level) / 2))
     return max(1, int(np.ceil((z * spread / half_width) ** 2)))
-
-
-def non_inferior(difference: Estimate, margin: float) -> bool | None:
-    """Whether new − old is surely above −margin; None where the interval does not decide.
-
-    `margin` is positive, in the unit of the difference, and more is better. True when the whole
-    interval lies above −margin, False when the whole of it lies below.
-    """
-    if difference.low is None or difference.high is None:
-        return None
-    if difference.low > -margin:
-        return True
-    return False if difference.high < -margin else None
 
 
 def auc(positive: Array, negative: Array) -> float:
