@@ -33,9 +33,11 @@ def two_sample_auc(
     """
     if min(len(model), len(persona)) < _FEWEST:
         return Estimate(None, None, None, len({prompt for prompt, _ in model}))
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union
+
+    from molting.signals.ngrams import CHARACTERS, WORDS, Ngrams
 
     threadpool_limits = import_module("threadpoolctl").threadpool_limits
     left, right = _plain(model), _plain(persona)
@@ -53,8 +55,8 @@ def two_sample_auc(
                 continue
             pipeline = make_pipeline(
                 make_union(
-                    TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True),
-                    TfidfVectorizer(token_pattern=r"[\w']+|[^\w\s]", sublinear_tf=True),
+                    make_pipeline(Ngrams(CHARACTERS), TfidfTransformer(sublinear_tf=True)),
+                    make_pipeline(Ngrams(WORDS), TfidfTransformer(sublinear_tf=True)),
                 ),
                 LogisticRegression(C=3.0, solver="liblinear", random_state=seed),
             )

@@ -10,6 +10,7 @@ they agree (`evaluate/score.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -32,6 +33,7 @@ CERTIFIED_WORDS = 8
 """Certified are texts of this many words and more: shorter ones say little in any voice."""
 _LEARNED_WORDS = 40
 _KNOWN_SHARE = 0.5
+_WORD = re.compile(r"[\w']+")
 DETECTORS = ("characters", "words")
 
 
@@ -85,11 +87,10 @@ class VoiceDetector:
     def _known(self, parts: Sequence[str]) -> Array:
         """What was never read by either side must not pass for half a persona: 1 from half of the
         words known, down to 0 when none is."""
-        vectorizer = self.pipelines[1][0]
-        vocabulary, analyze = vectorizer.vocabulary_, vectorizer.build_analyzer()
+        vocabulary = self.pipelines[1][0].vocabulary_
         found = []
         for part in parts:
-            said = [token for token in analyze(part) if token[0].isalnum() and " " not in token]
+            said = [word for word in _WORD.findall(part.lower()) if word[0].isalnum()]
             found.append(sum(token in vocabulary for token in said) / max(len(said), 1))
         return np.minimum(1.0, np.array(found) / _KNOWN_SHARE)
 
@@ -162,9 +163,11 @@ def fit_detector(
     persona: Sequence[str], others: Mapping[str, Sequence[str]], seed: int = 0
 ) -> VoiceDetector:
     """Train on the persona's texts and the other kinds'; the kinds weigh alike."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
+
+    from molting.signals.ngrams import CHARACTERS, WORD_PAIRS, Ngrams
 
     # scikit-learn brings it; it has no types.
     threadpool_limits = import_module("threadpoolctl").threadpool_limits
@@ -194,20 +197,16 @@ def fit_detector(
             for text, length in zip(replies, draw.choice(lengths, len(replies)), strict=True)
         ]
         add(cut, 0, 1 / len(kinds))
-    features = (
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), min_df=2, sublinear_tf=True),
-        TfidfVectorizer(
-            token_pattern=r"[\w']+|[^\w\s]", ngram_range=(1, 2), min_df=2, sublinear_tf=True
-        ),
-    )
     scale = len(texts) / 2
     pipelines = []
     # The solver's vectors are short: more BLAS threads only wait for each other (seven times the
     # CPU on a busy machine), and one adds up in the same order everywhere.
     with threadpool_limits(1, user_api="blas"):
-        for feature in features:
+        for way in (CHARACTERS, WORD_PAIRS):
             pipeline = make_pipeline(
-                feature, LogisticRegression(C=30.0, solver="liblinear", random_state=seed)
+                Ngrams(way, least=2),
+                TfidfTransformer(sublinear_tf=True),
+                LogisticRegression(C=30.0, solver="liblinear", random_state=seed),
             )
             pipeline.fit(texts, labels, logisticregression__sample_weight=np.array(weights) * scale)
             pipelines.append(pipeline)
