@@ -36,6 +36,7 @@ from molting.core.conversation import Turn
 from molting.core.corpus import Corpus, save_corpus
 from molting.core.progress import Silent
 from molting.core.project import Project
+from molting.evaluate.battery import Said
 from molting.evaluate.measure import voice_rows
 from molting.evaluate.outside import Gauge, gauge, scored
 from molting.evaluate.systems import Speaker
@@ -116,7 +117,9 @@ def _measure(options: argparse.Namespace, file: Path) -> None:
             which = 0 if tune.persona is None else tune.persona + 1
             project = (mine, *others)[which]
             adapter = _tuned(project, corpora[which], tune)
-        print(f"{name}: {'' if tune is None else 'trained, '}answering", file=sys.stderr, flush=True)
+        print(
+            f"{name}: {'' if tune is None else 'trained, '}answering", file=sys.stderr, flush=True
+        )
         held, line = _heard(options, mine, corpora[0], name, adapter, held)
         line = {"model": name, "seconds": round(time.perf_counter() - begun, 1), **line}
         with file.open("a", encoding="utf-8") as out:
@@ -170,7 +173,7 @@ def _heard(
     with Memory(project.memory) as memory:
         speaker = Speaker(base, model, adapter, persona, memory, Silent())
 
-        def ask(asked: Sequence[str], most: int, who: str = "base") -> list[tuple[str, bool]]:
+        def ask(asked: Sequence[str], most: int, who: str = "base") -> list[Said]:
             # The gauge's base replies are one draw; the base as a model under test is another.
             sample = int(who == "base" and measuring)
             contexts = [(Turn("user", prompt),) for prompt in asked]
@@ -253,10 +256,10 @@ def _table(found: dict[str, Any]) -> str:
             f"| {_interval(some['body'])} | {_interval(some['score'], 'score', 1)} "
             f"| {_interval(some['caricature']['two_sample_auc'])} | {shown} |"
         )
-    for key in ("spearman", "spearman_without_overtrained"):
-        lines.append(
-            f"{key.replace('_', ' ')}: {_interval(found[key])} (n={found[key]['n']} prompts)"
-        )
+    lines += [
+        f"{key.replace('_', ' ')}: {_interval(found[key])} (n={found[key]['n']} prompts)"
+        for key in ("spearman", "spearman_without_overtrained")
+    ]
     return "\n".join(lines)
 
 

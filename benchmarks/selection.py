@@ -64,6 +64,7 @@ def main() -> int:
     parser.add_argument("--clean", type=int, default=600)
     parser.add_argument("--noise", type=float, default=0.4)
     parser.add_argument("--prompts", type=int, default=100, help="held-out prompts to answer")
+    parser.add_argument("--epochs", type=int, help="most, for every arm (default: the product's)")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--only-choose", action="store_true")
     options = parser.parse_args()
@@ -80,6 +81,8 @@ def main() -> int:
                 "clean": options.clean, "noise": options.noise, "model": options.model,
                 "prompts": options.prompts,
             }  # fmt: skip
+            if options.epochs:
+                key["epochs"] = options.epochs
             if any(cell["key"] == key for cell in _read(results)):
                 continue
             begun = time.perf_counter()
@@ -96,7 +99,8 @@ def main() -> int:
     if not options.only_choose:
         wanted = {(arm, seed) for arm in options.arms for seed in options.seeds}
         _table([c for c in _read(results) if (c["key"]["arm"], c["key"]["seed"]) in wanted
-                and c["key"]["persona"] == options.persona and c["key"]["model"] == options.model])  # fmt: skip
+                and c["key"]["persona"] == options.persona and c["key"]["model"] == options.model
+                and c["key"].get("epochs") == options.epochs])  # fmt: skip
     return 0
 
 
@@ -134,6 +138,8 @@ def _run(
     project = _project(options.keep / f"{options.persona}-{options.model.replace('/', '-')}", name)
     config = override(project.config, "base", model=options.model)
     config = override(config, "train", seed=key["seed"])
+    if "epochs" in key:
+        config = override(config, "train", epochs=key["epochs"])
     project = Project(project.root, config)
     corpus = _corpus(mix, chosen, key)
     save_corpus(corpus, project.corpora)

@@ -1,17 +1,13 @@
 """The journal of review decisions: it only grows, and it can tell when it was damaged.
 
-Table `decisions` of .molting/project.db; triggers refuse UPDATE, DELETE and any INSERT but the
-next entry. The id of an entry is the BLAKE2b hash over all its fields and the id of the entry
-before it, so a changed byte breaks the chain at its entry. A shortened chain is still a chain:
+Table `decisions` of .molting/project.db is a chain (core/chain.py). A shortened chain is still a
+chain (a database copied without its `-wal` file has lost its newest entries), so
 .molting/review-head.json holds the number and id of the last entry, outside of the database.
-The chain finds faults of disks and copies (a database copied without its `-wal` file has lost its
-newest entries); it has no key, and does not stop a person who recomputes it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -20,29 +16,20 @@ from typing import Any
 import msgspec
 
 from molting.core.artifacts import read_json, storage_errors, write_json
+from molting.core.chain import Chain
 from molting.core.conversation import Turn, content_id
 from molting.core.errors import CheckFailed, DamagedStore, StorageError, UsageError
 from molting.core.project import Project
 from molting.core.rulings import ACTIONS, Action, Decision, active
 
-_FIELDS = (
-    "at", "reviewer", "row", "action", "turns", "original", "note", "reason", "undoes", "previous",
+_CHAIN = Chain(
+    "decisions",
+    "the review journal",
+    b"molting.review.1",
+    (
+        "at", "reviewer", "row", "action", "turns", "original", "note", "reason", "undoes", "previous",
+    ),
 )  # fmt: skip
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS decisions (
-    number INTEGER PRIMARY KEY,
-    id     TEXT NOT NULL UNIQUE,
-    {", ".join(f"{name} TEXT NOT NULL" for name in _FIELDS)}
-);
-CREATE TRIGGER IF NOT EXISTS decisions_never_change BEFORE UPDATE ON decisions
-BEGIN SELECT RAISE(ABORT, 'the review journal is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS decisions_never_go BEFORE DELETE ON decisions
-BEGIN SELECT RAISE(ABORT, 'the review journal is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS decisions_only_follow BEFORE INSERT ON decisions
-WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM decisions)
-  OR NEW.previous IS NOT coalesce((SELECT id FROM decisions ORDER BY number DESC LIMIT 1), '')
-BEGIN SELECT RAISE(ABORT, 'the review journal takes only its next entry'); END;
-"""
 _LOCK_SECONDS = 30
 
 
@@ -101,12 +88,7 @@ class Journal:
                 draft, number=len(known) + 1, previous=last.id if last else ""
             )
             decision = msgspec.structs.replace(draft, id=chained_id(draft))
-            names = ("number", "id", *_FIELDS)
-            db.execute(
-                f"INSERT INTO decisions ({', '.join(names)}) "
-                f"VALUES ({', '.join('?' * len(names))})",
-                (decision.number, decision.id, *_texts(decision)),
-            )
+            db.execute(_CHAIN.insert, (decision.number, decision.id, *_texts(decision)))
             db.commit()
             # After the commit: a head that lags by the entry being written is no fault, one that
             # runs ahead would be.
@@ -165,7 +147,7 @@ class Journal:
         try:
             with self.project.database() as db:
                 db.execute("PRAGMA synchronous=FULL")
-                db.executescript(_SCHEMA)
+                db.executescript(_CHAIN.schema)
                 db.execute("BEGIN IMMEDIATE")
                 yield db
         finally:
@@ -177,8 +159,7 @@ def _entries(db: sqlite3.Connection) -> list[Decision]:
         return []
     # A byte that is no UTF-8 must end as a fault of its entry, not of the program.
     db.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-    names = ", ".join(("number", "id", *_FIELDS))
-    return [_decoded(row) for row in db.execute(f"SELECT {names} FROM decisions ORDER BY number")]
+    return [_decoded(row) for row in db.execute(_CHAIN.select)]
 
 
 def _check(known: Sequence[Decision], head: tuple[int, str] | None) -> Check:
@@ -200,30 +181,16 @@ def _check(known: Sequence[Decision], head: tuple[int, str] | None) -> Check:
 
 def chained_id(decision: Decision) -> str:
     """The id that an entry must have: a hash of its number, its fields and its forerunner's id."""
-    digest = hashlib.blake2b(digest_size=16, person=b"molting.review.1")
-    for text in (str(decision.number), *_texts(decision)):
-        raw = text.encode("utf-8", "surrogateescape")
-        digest.update(len(raw).to_bytes(8, "little"))
-        digest.update(raw)
-    return "b2:" + digest.hexdigest()
+    return _CHAIN.id_of(decision.number, _texts(decision))
 
 
 def first_fault(known: Sequence[Decision]) -> int | None:
     """The place, from 1, of the first entry that does not follow from the one before; None if all do."""
-    previous = ""
-    for place, decision in enumerate(known, 1):
-        if (
-            decision.number != place
-            or decision.previous != previous
-            or decision.id != chained_id(decision)
-        ):
-            return place
-        previous = decision.id
-    return None
+    return _CHAIN.first_fault((d.number, d.id, _texts(d)) for d in known)
 
 
 def _texts(decision: Decision) -> list[str]:
-    return [_text(getattr(decision, name)) for name in _FIELDS]
+    return [_text(getattr(decision, name)) for name in _CHAIN.fields]
 
 
 def _text(value: Any) -> str:
@@ -233,7 +200,7 @@ def _text(value: Any) -> str:
 
 
 def _decoded(row: tuple[Any, ...]) -> Decision:
-    fields = dict(zip(("number", "id", *_FIELDS), row, strict=True))
+    fields = dict(zip(_CHAIN.columns, row, strict=True))
     try:
         for name in ("turns", "original"):
             fields[name] = msgspec.json.decode(fields[name]) if fields[name] else ()

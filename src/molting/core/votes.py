@@ -1,14 +1,11 @@
 """Votes of people who compare replies blind: a table that only grows.
 
-Table `votes` of .molting/project.db, kept as the review journal is (core/journal.py): triggers
-refuse UPDATE and DELETE, and the id of an entry is the hash over its fields and the id of the entry
-before it, so that a changed byte breaks the chain. Who votes again on an item changes nothing that
-was said before; the last word counts.
+Table `votes` of .molting/project.db is a chain (core/chain.py). Who votes again on an item changes
+nothing that was said before; the last word counts.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,23 +13,18 @@ from typing import Literal, get_args
 
 import msgspec
 
+from molting.core.chain import Chain
 from molting.core.errors import CheckFailed, UsageError
 from molting.core.project import Project
 
 Choice = Literal["left", "right", "tie"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
-_FIELDS = ("at", "voter", "sheet", "item", "choice", "previous")
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS votes (
-    number INTEGER PRIMARY KEY,
-    id     TEXT NOT NULL UNIQUE,
-    {", ".join(f"{name} TEXT NOT NULL" for name in _FIELDS)}
-);
-CREATE TRIGGER IF NOT EXISTS votes_never_change BEFORE UPDATE ON votes
-BEGIN SELECT RAISE(ABORT, 'votes are append-only'); END;
-CREATE TRIGGER IF NOT EXISTS votes_never_go BEFORE DELETE ON votes
-BEGIN SELECT RAISE(ABORT, 'votes are append-only'); END;
-"""
+_CHAIN = Chain(
+    "votes",
+    "the table of votes",
+    b"molting.votes.1",
+    ("at", "voter", "sheet", "item", "choice", "previous"),
+)
 
 
 class Vote(msgspec.Struct, frozen=True):
@@ -61,7 +53,7 @@ def append_votes(
     fresh: list[Vote] = []
     with project.database() as db:
         db.execute("PRAGMA synchronous=FULL")
-        db.executescript(_SCHEMA)
+        db.executescript(_CHAIN.schema)
         db.execute("BEGIN IMMEDIATE")
         known = _checked(db)
         standing = {(vote.voter, vote.sheet, vote.item): vote.choice for vote in known}
@@ -72,11 +64,10 @@ def append_votes(
             standing[voter, sheet, item] = choice
             last = (known + fresh)[-1].id if known or fresh else ""
             draft = Vote(len(known) + len(fresh) + 1, "", at, voter, sheet, item, choice, last)
-            fresh.append(msgspec.structs.replace(draft, id=_chained(draft)))
-        db.executemany(
-            f"INSERT INTO votes (number, id, {', '.join(_FIELDS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [msgspec.structs.astuple(vote) for vote in fresh],
-        )
+            fresh.append(
+                msgspec.structs.replace(draft, id=_CHAIN.id_of(draft.number, _texts(draft)))
+            )
+        db.executemany(_CHAIN.insert, [msgspec.structs.astuple(vote) for vote in fresh])
         db.commit()
     return fresh
 
@@ -95,23 +86,14 @@ def read_votes(project: Project, sheet: str) -> list[Vote]:
 
 def _checked(db: sqlite3.Connection) -> list[Vote]:
     """All entries, each of which must follow from the one before."""
-    found: list[Vote] = []
-    query = f"SELECT number, id, {', '.join(_FIELDS)} FROM votes ORDER BY number"
-    for row in db.execute(query):
-        vote = Vote(*row)
-        previous = found[-1].id if found else ""
-        if vote.number != len(found) + 1 or vote.previous != previous or vote.id != _chained(vote):
-            raise CheckFailed(
-                f"the votes are damaged: entry {len(found) + 1} does not follow from the one before it"
-            )
-        found.append(vote)
+    found = [Vote(*row) for row in db.execute(_CHAIN.select)]
+    bad = _CHAIN.first_fault((vote.number, vote.id, _texts(vote)) for vote in found)
+    if bad is not None:
+        raise CheckFailed(
+            f"the votes are damaged: entry {bad} does not follow from the one before it"
+        )
     return found
 
 
-def _chained(vote: Vote) -> str:
-    digest = hashlib.blake2b(digest_size=16, person=b"molting.votes.1")
-    for value in (vote.number, *(getattr(vote, name) for name in _FIELDS)):
-        raw = str(value).encode("utf-8", "surrogateescape")
-        digest.update(len(raw).to_bytes(8, "little"))
-        digest.update(raw)
-    return "b2:" + digest.hexdigest()
+def _texts(vote: Vote) -> list[str]:
+    return [str(getattr(vote, name)) for name in _CHAIN.fields]
