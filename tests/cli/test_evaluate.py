@@ -137,7 +137,7 @@ def test_a_few_rows_are_refused_and_told_how_many_it_takes(
     file = write(tmp_path / "few.jsonl", own[:7])
     done = molting("evaluate", project, "--replies", file, "--base-replies", base, "--json")
     assert done.code == 1
-    assert "7 different prompts" in done.line
+    assert "different prompts to measure the voice on: 7;" in done.line
     assert "at least 8" in done.line
 
 

@@ -166,7 +166,7 @@ def evaluate_replies(
     prompts = voice_prompts(given, config)
     if len(prompts) < FEWEST_PROMPTS:
         raise CheckFailed(
-            f"{len(prompts)} different prompts to measure the voice on; a score needs at least "
+            f"different prompts to measure the voice on: {len(prompts)}; a score needs at least "
             f"{FEWEST_PROMPTS}, and 100 give an interval of about ±0.1 of V"
         )
     held = gauge(corpus, config, prompts, base)

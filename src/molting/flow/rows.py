@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
-from molting.core.artifacts import (
-    MANIFEST,
-    sweep_temporary,
-)
+from molting.core.artifacts import MANIFEST, sweep_temporary
 from molting.core.conversation import Conversation
 from molting.core.corpus import Corpus, load_corpus, save_corpus, versions
 from molting.core.errors import ConfigError, ModelNotFound
@@ -20,9 +19,6 @@ from molting.core.rulings import Ruling, rulings
 from molting.curate.formats import ReadFile, read_file
 from molting.curate.pipeline import corpus_id, curate
 from molting.curate.semantic import SemanticFinder
-
-if TYPE_CHECKING:
-    pass
 
 
 class Inputs(NamedTuple):
@@ -75,8 +71,8 @@ def curated(project: Project, inputs: Inputs, progress: Progress) -> Corpus:
         corpus = load_corpus(folder)
     else:
         progress.say("curating: noise, duplicates, leaks, split, selection …")
-        finder = semantic_finder(project, progress)
-        corpus = curate(rows, held_out, project.config, decisions, finder)
+        with semantic_finder(project, progress) as finder:
+            corpus = curate(rows, held_out, project.config, decisions, finder)
         known = versions(project.corpora)
         corpus = msgspec.structs.replace(corpus, parent=known[-1].id if known else None)
         save_corpus(corpus, project.corpora)
@@ -107,11 +103,12 @@ def undecided(project: Project, inputs: Inputs, progress: Progress) -> Corpus:
     if (folder / MANIFEST).exists():
         return load_corpus(folder)
     progress.say("looking at the rows as curation sees them …")
-    finder = semantic_finder(project, progress)
-    return curate(rows, held_out, project.config, finder=finder)
+    with semantic_finder(project, progress) as finder:
+        return curate(rows, held_out, project.config, finder=finder)
 
 
-def semantic_finder(project: Project, progress: Progress) -> SemanticFinder | None:
+@contextlib.contextmanager
+def semantic_finder(project: Project, progress: Progress) -> Iterator[SemanticFinder | None]:
     """What curation finds semantic duplicates with; None where it is not to look, or cannot.
 
     The static encoder searches and minilm judges; beside the fake model the fake does both.
@@ -124,9 +121,11 @@ def semantic_finder(project: Project, progress: Progress) -> SemanticFinder | No
 
     config = project.config
     if config.curate.semantic == "off":
-        return None
+        yield None
+        return
     if config.base.model == FAKE:
-        return SemanticFinder(load_encoder("fake"))
+        yield SemanticFinder(load_encoder("fake"))
+        return
     try:
         find_minilm(progress)
         search = load_encoder("static", progress=progress)
@@ -134,12 +133,15 @@ def semantic_finder(project: Project, progress: Progress) -> SemanticFinder | No
         if config.curate.semantic == "reject":
             raise
         progress.say(f"  semantic duplicates are not looked for: {error}")
-        return None
+        yield None
+        return
+    with contextlib.ExitStack() as opened:
 
-    def judge() -> Encoder:
-        return Remembered(load_encoder("minilm", progress=progress), project_memory(project))
+        def judge() -> Encoder:
+            memory = opened.enter_context(project_memory(project))
+            return Remembered(load_encoder("minilm", progress=progress), memory)
 
-    return SemanticFinder(search, judge, "minilm")
+        yield SemanticFinder(search, judge, "minilm")
 
 
 def decided(project: Project) -> dict[str, Ruling]:
