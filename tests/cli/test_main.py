@@ -167,8 +167,16 @@ def test_held_out_prompts_longer_than_the_context_are_one_line(project: Path, mo
     with (project / "held_out.jsonl").open("a") as file:
         file.write(json.dumps(long) + "\n")
     done = molting("run", project)
-    assert done.code == 2
-    assert "leaves no room for a reply in the model's context of 2048" in done.line
+    assert done.code == 1
+    assert "the preflight found held_out_prompt_too_long" in done.line
+    assert not (project / ".molting" / "molts").exists(), "found before an hour of training"
+    check = molting("check", project, "--json")
+    found = {finding["code"]: finding for finding in check.json["findings"]}
+    assert found["held_out_prompt_too_long"]["count"] == 1
+    assert "context of 2048" in found["held_out_prompt_too_long"]["message"]
+    anyway = molting("run", project, "--anyway")
+    assert anyway.code == 2
+    assert "leaves no room for a reply in the model's context of 2048" in anyway.line
     assert molting("show", project, "--json").json["molt"] == 1, "what was trained is kept"
 
 

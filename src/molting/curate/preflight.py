@@ -7,6 +7,7 @@ evaluation questions in the training set, error messages taken for replies.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections import Counter, defaultdict
@@ -91,6 +92,8 @@ def inspect(
     if renderer is not None:
         found += _template(renderer)
         found += _rendering(rows, config, renderer, context_tokens)
+        if context_tokens:
+            found += _no_room(held_out, config, renderer, context_tokens)
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda f: (order[f.severity], f.code))
 
@@ -385,6 +388,33 @@ def _rendering(
             )
         )
     return found
+
+
+def _no_room(
+    held_out: Sequence[Conversation], config: Config, renderer: Renderer, context_tokens: int
+) -> list[Finding]:
+    """Held-out prompts that no system could answer: known now, not after an hour of training."""
+    most = context_tokens - config.evaluate.max_new_tokens
+    system = config.persona.system_prompt()
+    concerned = []
+    for row in held_out:
+        # What the template refuses is a finding of its own.
+        with contextlib.suppress(InputError):
+            if row.context and len(renderer.prompt(row.context, system)) > most:
+                concerned.append(row)
+    if not concerned:
+        return []
+    return [
+        _finding(
+            "held_out_prompt_too_long",
+            "error",
+            f"{_rows(len(concerned))}: with the persona, the held-out prompt leaves no room for a "
+            f"reply of {config.evaluate.max_new_tokens} tokens in the model's context of "
+            f"{context_tokens}",
+            "shorten the rows or the persona, or lower evaluate.max_new_tokens",
+            concerned,
+        )
+    ]
 
 
 def _faults(rendered: Rendered) -> list[str]:
