@@ -99,7 +99,7 @@ class VoiceCheck:
             )
         finally:
             del engine
-            release_memory()
+            release_memory(cycles=False)
 
     def _base_replies(self, rows: Sequence[Conversation]) -> list[Generated]:
         engines: list[Engine] = []

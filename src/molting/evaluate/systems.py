@@ -100,7 +100,8 @@ class Speaker:
             return None
         if tuned not in self._engines:
             self._engines.clear()
-            release_memory()
+            # An engine refers to nothing that refers to it.
+            release_memory(cycles=False)
             self._engines[tuned] = Engine(self.model, adapter=tuned)
         return self._engines[tuned]
 

@@ -31,9 +31,13 @@ def bound_memory() -> None:
             mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
 
 
-def release_memory() -> None:
-    """Give what has been freed back to the system: between stages, when a model has gone."""
-    gc.collect()
+def release_memory(*, cycles: bool = True) -> None:
+    """Give what has been freed back to the system: between stages, when a model has gone.
+
+    `cycles`: look for what only refers to itself first, which takes a good part of a second.
+    """
+    if cycles:
+        gc.collect()
     if sys.platform.startswith("linux"):
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

@@ -101,6 +101,8 @@ class Ngrams(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if not enough:
             raise ValueError(f"no n-gram is in {self.least} of {len(texts)} texts")
         self.vocabulary_ = {name: column for column, name in enumerate(enough)}
+        self._numbered: dict[str, int] | None = None
+        self._column: Any = None
         return self._matrix(ids, counts, start, number)
 
     def transform(self, texts: Sequence[str]) -> Any:
@@ -112,14 +114,7 @@ class Ngrams(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return vstack(parts, format="csr") if len(parts) > 1 else parts[0]
 
     def _matrix(self, ids: Array, counts: Array, start: Array, number: dict[str, int]) -> Any:
-        # Other threads may go on numbering; these texts have no number beyond this.
-        size = len(number)
-        column = np.full(size, -1, dtype=np.int32)
-        for name, place in self.vocabulary_.items():
-            at = number.get(name, size)
-            if at < size:
-                column[at] = place
-        columns = column[ids]
+        columns = self._columns(number)[ids]
         taken = columns >= 0
         before = np.concatenate([[0], np.cumsum(taken)])
         values = counts[taken].astype(float)
@@ -127,3 +122,18 @@ class Ngrams(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         matrix = csr_matrix((values, columns[taken], before[start]), shape=shape)
         matrix.sort_indices()
         return matrix
+
+    def _columns(self, number: dict[str, int]) -> Any:
+        """The column of every n-gram numbered so far; −1 for one that was not learned."""
+        with _known(self.way).lock:
+            size = len(number)
+            if self._numbered is not number:
+                # What is learned gets its numbers now, so none of it can come later.
+                places = [number.setdefault(name, len(number)) for name in self.vocabulary_]
+                self._numbered, size = number, len(number)
+                self._column = np.full(size, -1, dtype=np.int32)
+                self._column[places] = np.arange(len(places), dtype=np.int32)
+            elif size > len(self._column):
+                later = np.full(size - len(self._column), -1, dtype=np.int32)
+                self._column = np.concatenate([self._column, later])
+            return self._column
