@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from molting.report.beside import measures, render_beside
+from molting.report.beside import measures, opinions, render_beside
 
 HOSTILE = '<script>alert("x")</script>'
 UNKNOWN = {"value": None, "low": None, "high": None, "n": 16}
@@ -95,3 +95,50 @@ def test_every_figure_has_its_n_and_its_interval_or_says_that_it_is_unknown() ->
     for label, value, n, _ in measures(everything()):
         assert n == "16", label
         assert value == "not measured" or re.search(r"\[.+, .+\]", value), label
+
+
+def judged(passed: bool) -> dict[str, Any]:
+    won = interval(0.7)
+    return {
+        "judge": {"model": HOSTILE},
+        "calibration": {"n": 30, "kappa": interval(0.6), "reasons": ["favours the first reply"]},
+        "wins_over": {"base": won, "prompted": UNKNOWN},
+        "agreement_with_voice": {"share": interval(0.8)},
+        "headline": won if passed else None,
+    }
+
+
+def voted() -> dict[str, Any]:
+    return {
+        "votes": 24, "ties": 3, "voters": {"annika": 12, HOSTILE: 12},
+        "wins_over": {"base": interval(0.75), "prompted": interval(0.6)},
+        "left_chosen": interval(0.5), "agreement_with_voice": None,
+        "between_voters": [{"voters": ["annika", HOSTILE], "kappa": interval(0.4)}],
+    }  # fmt: skip
+
+
+def test_a_judge_that_passed_and_people_are_shown_with_n_and_intervals() -> None:
+    summary = everything() | {"judge": judged(True), "people": voted()}
+    page = render_beside(summary)
+    assert "What others prefer" in page
+    assert "<script" not in page
+    assert "passed its test on 30 known-bad replies" in page
+    assert "24 votes by 2 people, 3 of them ties" in page
+    assert "κ between voters 1 and 2" in page
+    assert "annika" not in page, "a page is passed on without names"
+    for _, rows, _ in opinions(summary):
+        for what, value, n in rows:
+            assert (value == "not measured") == (what == "agree with the voice detector"), what
+            assert n in ("16", "not measured")
+    prefer = [what for _, rows, _ in opinions(summary) for what, _, _ in rows if "prefer" in what]
+    assert len(prefer) == 3, "a rival that nobody compared is left out"
+
+
+def test_a_judge_that_failed_is_named_without_its_figures() -> None:
+    page = render_beside(everything() | {"judge": judged(False)})
+    assert "failed its test, so its figures are not shown: it favours the first reply" in page
+    assert "0.70" not in page.split("What others prefer")[1]
+
+
+def test_where_nobody_compared_nothing_is_said() -> None:
+    assert "What others prefer" not in render_beside(everything())

@@ -111,7 +111,10 @@ def _tell(project: Project, molt: Molt, sheet: Sheet, as_json: bool) -> None:
         sheet, votes, voice.score if voice else None, options.resamples, options.seed
     )
     if votes:
+        from molting.report.page import write_report
+
         write_json(project.molt_folder(molt.number) / "people.json", found)
+        _say(f"report: {write_report(project, molt)}")
     if as_json:
         print_json(found)
         return

@@ -49,6 +49,7 @@ def run_judge(
     pairs = read_pairs(transcripts, config.judge.prompts, config.judge.seed)
     with Terminal() as terminal, project_lock(project):
         from molting.memory.store import project_memory
+        from molting.report.page import write_report
 
         corpus = molt_corpus(project, molt)
         train = corpus.split("train")
@@ -76,6 +77,7 @@ def run_judge(
             **found,
         }
         write_json(project.molt_folder(molt.number) / "judge.json", result)
+        terminal.say(f"report: {write_report(project, molt)}")
     if as_json:
         print_json(result)
     else:

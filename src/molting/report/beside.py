@@ -28,6 +28,7 @@ _RIVALS = {
     "other": "its own reply to another prompt",
     "persona": "another persona",
 }
+_WHOM = {"base": "the untouched base", "prompted": "base + prompt"}
 
 
 def render_beside(summary: Mapping[str, Any]) -> str:
@@ -47,6 +48,7 @@ def render_beside(summary: Mapping[str, Any]) -> str:
         percent=_percent,
         number=_number,
         described=_described(summary.get("questionnaire")),
+        opinions=opinions(summary),
     )
 
 
@@ -83,6 +85,65 @@ def measures(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
             parts += ": too unreliable a direction to measure by"
         rows.append(("Projection P", _told(found["tuned"]), str(found["n"]), parts))
     return rows
+
+
+def opinions(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str, str]], str]]:
+    """Who compared replies, (what, figure with interval, n) each, and what to think of them.
+
+    A judge that failed its test is named, with the reasons and without its figures.
+    """
+    found = []
+    judge = summary.get("judge")
+    if judge:
+        calibration, agreed = judge["calibration"], judge["agreement_with_voice"]
+        rows = [
+            *_preferred(judge["wins_over"]),
+            ("agrees with the voice detector", *_estimate(agreed["share"] if agreed else None)),
+            ("κ between the two orders", *_estimate(calibration["kappa"])),
+        ]
+        note = (
+            f"passed its test on {calibration['n']} known-bad replies"
+            if judge["headline"]
+            else "failed its test, so its figures are not shown: it "
+            + "; it ".join(calibration["reasons"])
+        )
+        found.append(
+            (f"The judge {judge['judge']['model']}", rows if judge["headline"] else [], note)
+        )
+    people = summary.get("people")
+    if people:
+        agreed = people["agreement_with_voice"]
+        rows = [
+            *_preferred(people["wins_over"]),
+            ("agree with the voice detector", *_estimate(agreed["share"] if agreed else None)),
+            ("chose the left reply", *_estimate(people["left_chosen"])),
+        ]
+        # A page is passed on; who voted is nobody's business there.
+        number = {name: i for i, name in enumerate(people["voters"], 1)}
+        rows += [
+            (f"κ between voters {' and '.join(str(number[name]) for name in pair['voters'])}",
+             *_estimate(pair["kappa"]))
+            for pair in people["between_voters"]
+        ]  # fmt: skip
+        voters = len(number)
+        note = (
+            f"{people['votes']} votes by {voters} {'person' if voters == 1 else 'people'}, "
+            f"{people['ties']} of them ties; nobody saw which reply was whose"
+        )
+        found.append(("People", rows, note))
+    return found
+
+
+def _preferred(wins: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    return [
+        (f"prefer the tuned model to {_WHOM.get(rival, rival)}", *_estimate(won))
+        for rival, won in wins.items()
+        if won["value"] is not None
+    ]
+
+
+def _estimate(estimate: Mapping[str, Any] | None) -> tuple[str, str]:
+    return _told(estimate), _count(estimate)
 
 
 def profile_plot(described: Mapping[str, Any] | None) -> str | None:
