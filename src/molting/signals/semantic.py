@@ -92,6 +92,8 @@ def semantic_pairs(
     rows = encoder.encode(kept)
     least = least_cosine(calibration_of(encoder), threshold)
     left, right, cosine = close_pairs(rows, least, candidates, side=side, engine=engine)
+    # A gigabyte for a million texts, and all that is asked of them is in the cosines.
+    del rows
     scores = score_places(kept, left, right, encoder, cosine)
     found = []
     for k in np.nonzero(scores >= threshold)[0]:

@@ -6,6 +6,7 @@ Everything is a sparse matrix over all texts at once, so that a million pairs co
 from __future__ import annotations
 
 import functools
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from importlib import resources
@@ -77,19 +78,22 @@ class Wording:
         _weigh(letters, _rarity(seen, documents).astype(np.float32))
         self._letters = letters
 
-        spoken = [words(text) for text in folded]
-        vocabulary: dict[str, int] = {}
-        self._said = _indicator(spoken, vocabulary)
+        said, numbers = _Indicator(), _Indicator()
+        self._negated = np.zeros(len(texts), bool)
+        # Text by text: the words of a million at once would be most of a gigabyte.
+        for i, text in enumerate(folded):
+            spoken = words(text)
+            said.add(spoken)
+            numbers.add(_numbers(spoken))
+            self._negated[i] = any(word in lists.written_negations for word in spoken)
+        self._said, vocabulary = said.matrix(), said.vocabulary
         seen = np.bincount(self._said.indices, minlength=len(vocabulary))
         seen = seen + np.array([known.words.get(word, 0) for word in vocabulary], np.int64)
         self._words = self._said.copy()
         self._words.data = _rarity(seen, documents)[self._words.indices]
         self._total = self._words.sum(1)
-        self._numbers = _indicator([_numbers(w) for w in spoken], {})
+        self._numbers = numbers.matrix()
         self._many = self._numbers.sum(1)
-        self._negated = np.array(
-            [any(w in lists.written_negations for w in text) for text in spoken], bool
-        )
         ends = [
             (vocabulary[a], vocabulary[b])
             for a, b in lists.written_opposites
@@ -230,16 +234,25 @@ def _some_letter_counts(folded: Sequence[str]) -> Any:
     return counts
 
 
-def _indicator(lists: Sequence[Sequence[str]], vocabulary: dict[str, int]) -> Any:
-    import numpy as np
-    from scipy.sparse import csr_array
+class _Indicator:
+    """Which words which text has: a sparse matrix of ones, row by row."""
 
-    bounds, flat = [0], []
-    for items in lists:
-        flat += [vocabulary.setdefault(item, len(vocabulary)) for item in dict.fromkeys(items)]
-        bounds.append(len(flat))
-    shape = (len(lists), max(len(vocabulary), 1))
-    return csr_array((np.ones(len(flat)), np.array(flat, np.int64), bounds), shape=shape)
+    def __init__(self) -> None:
+        self.vocabulary: dict[str, int] = {}
+        self._flat, self._bounds = array("i"), array("q", [0])
+
+    def add(self, items: Sequence[str]) -> None:
+        number = self.vocabulary
+        self._flat.extend(number.setdefault(item, len(number)) for item in dict.fromkeys(items))
+        self._bounds.append(len(self._flat))
+
+    def matrix(self) -> Any:
+        import numpy as np
+        from scipy.sparse import csr_array
+
+        shape = (len(self._bounds) - 1, max(len(self.vocabulary), 1))
+        columns, bounds = np.array(self._flat, np.int32), np.array(self._bounds, np.int64)
+        return csr_array((np.ones(len(columns)), columns, bounds), shape=shape)
 
 
 def _rarity(seen: Any, documents: int) -> Any:
