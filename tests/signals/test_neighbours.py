@@ -109,3 +109,12 @@ def test_more_ties_than_there_is_room_for_are_cut_in_order() -> None:
     assert list(zip(left.tolist(), right.tolist(), strict=True)) == sorted(
         {(min(i, j), max(i, j)) for i in range(30) for j in [k for k in range(5) if k != i][:3]}
     )
+
+
+def test_rows_ranked_a_few_at_a_time_give_the_same_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = clustered(400, width=8, seed=3)
+    whole = close_pairs(rows, 0.3, 4)
+    assert len(whole[0]) > 400
+    monkeypatch.setattr(neighbours, "_RANKED_ROWS", 7)
+    for a, b in zip(whole, close_pairs(rows, 0.3, 4), strict=True):
+        np.testing.assert_array_equal(a, b)

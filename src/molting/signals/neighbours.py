@@ -23,6 +23,8 @@ _PRODUCT = 16_000_000
 _PROBES = 8
 _SAMPLE = 20_000
 _ROUNDS = 6
+_RANKED_ROWS = 65_536
+"""Rows whose pairs are ranked at once."""
 
 
 def close_pairs(
@@ -53,26 +55,44 @@ def close_pairs(
     empty = (np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32))
     parts = zip(empty, *engine.map(_compare, tasks), strict=True)
     left, right, cosine = (np.concatenate(part) for part in parts)
-    small, large = np.minimum(left, right).astype(np.int64), np.maximum(left, right)
-    keys = small * len(rows_ND) + large
-    _, first = np.unique(keys, return_index=True)
-    small, large, cosine = small[first], large[first], cosine[first]
-    kept = _closest_of_each(small, large, cosine, most)
-    return small[kept], large[kept].astype(np.int64), cosine[kept]
+    # A million rows propose tens of millions of pairs: each array goes as soon as it can.
+    keys = np.minimum(left, right).astype(np.int64)
+    keys *= len(rows_ND)
+    keys += np.maximum(left, right)
+    del left, right
+    order = np.argsort(keys, kind="stable")
+    keys, cosine = keys[order], cosine[order]
+    del order
+    first = np.ones(len(keys), bool)
+    first[1:] = keys[1:] != keys[:-1]
+    keys, cosine = keys[first], cosine[first]
+    small, large = np.divmod(keys, len(rows_ND))
+    del keys
+    kept = _closest_of_each(small, large, cosine, most, len(rows_ND))
+    return small[kept], large[kept], cosine[kept]
 
 
-def _closest_of_each(left: Array, right: Array, cosine: Array, most: int) -> Array:
-    """Which pairs are among the `most` closest of their left or of their right row."""
+def _closest_of_each(small: Array, large: Array, cosine: Array, most: int, rows: int) -> Array:
+    """Which pairs are among the `most` closest of either of their rows.
+
+    `small` is sorted. Rows are taken some at a time, which bounds the memory of sorting.
+    """
     import numpy as np
 
-    row = np.concatenate([left, right])
-    order = np.lexsort((-np.tile(cosine, 2), row))
-    _, starts, counts = np.unique(row[order], return_index=True, return_counts=True)
-    rank = np.arange(len(row)) - np.repeat(starts, counts)
-    near = np.zeros(len(row), bool)
-    near[order] = rank < most
-    found: Array = near[: len(left)] | near[len(left) :]
-    return found
+    near = np.zeros(len(small), bool)
+    for begin in range(0, rows, _RANKED_ROWS):
+        end = min(begin + _RANKED_ROWS, rows)
+        first, last = np.searchsorted(small, (begin, end))
+        other = np.flatnonzero((large >= begin) & (large < end))
+        pair = np.concatenate([np.arange(first, last), other])
+        row = np.concatenate([small[first:last], large[other]])
+        order = np.lexsort((-cosine[pair], row))
+        row, pair = row[order], pair[order]
+        starts = np.flatnonzero(np.concatenate([[True], row[1:] != row[:-1]]))
+        sizes = np.diff(np.append(starts, len(row)))
+        rank = np.arange(len(row)) - np.repeat(starts, sizes)
+        near[pair[rank < most]] = True
+    return near
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ _SIZES = (2, 3, 4)
 _BLOCK = 2048
 _MANY = 8
 _TEXTS_AT_ONCE = 8192
+_COUNTED_AT_ONCE = 4_000_000
 
 
 @functools.cache
@@ -54,10 +55,9 @@ class _Background(NamedTuple):
 
 @functools.cache
 def _background() -> _Background:
-    import numpy as np
 
     folded = [fold(text) for text in background()]
-    letters = np.bincount(_letter_counts(folded).indices, minlength=_BUCKETS)
+    letters = _seen_in(_letter_counts(folded))
     counts = Counter(word for text in folded for word in set(words(text)))
     return _Background(len(folded), letters, dict(counts))
 
@@ -74,7 +74,7 @@ class Wording:
         folded = [fold(text) for text in texts]
         documents = len(texts) + known.documents
         letters = _letter_counts(folded)
-        seen = np.bincount(letters.indices, minlength=_BUCKETS) + known.letters
+        seen = _seen_in(letters) + known.letters
         _weigh(letters, _rarity(seen, documents).astype(np.float32))
         self._letters = letters
 
@@ -161,6 +161,17 @@ class Wording:
             ],
             axis=1,
         )
+
+
+def _seen_in(counts: Any) -> Any:
+    """How many rows have each column. In pieces: counting makes wide copies of the columns."""
+    import numpy as np
+
+    seen = np.zeros(counts.shape[1], np.int64)
+    for start in range(0, counts.nnz, _COUNTED_AT_ONCE):
+        some = counts.indices[start : start + _COUNTED_AT_ONCE]
+        seen += np.bincount(some, minlength=len(seen))
+    return seen
 
 
 def _weigh(counts: Any, rarity: Any) -> None:
