@@ -14,9 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, vstack
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.feature_extraction.text import CountVectorizer
 
 from molting.signals.stats import Array
 
@@ -75,12 +72,14 @@ _KNOWN: dict[str, _Known] = {}
 def _known(way: dict[str, Any]) -> _Known:
     key = repr(sorted(way.items()))
     if key not in _KNOWN:
+        from sklearn.feature_extraction.text import CountVectorizer
+
         _KNOWN.setdefault(key, _Known(CountVectorizer(**way).build_analyzer()))
     return _KNOWN[key]
 
 
-class Ngrams(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Counts (texts, n-grams), float64; a step of a scikit-learn pipeline.
+class Ngrams:
+    """Counts (texts, n-grams), float64; a first step of a scikit-learn pipeline.
 
     `way`: how texts are taken apart, `CountVectorizer`'s settings. `least`: in how many of the
     texts learned from an n-gram must be. Learning raises ValueError when none is.
@@ -106,6 +105,8 @@ class Ngrams(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._matrix(ids, counts, start, number)
 
     def transform(self, texts: Sequence[str]) -> Any:
+        from scipy.sparse import vstack
+
         known = _known(self.way)
         parts = [
             self._matrix(*known.read(texts[first : first + _AT_ONCE]))
@@ -114,6 +115,8 @@ class Ngrams(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return vstack(parts, format="csr") if len(parts) > 1 else parts[0]
 
     def _matrix(self, ids: Array, counts: Array, start: Array, number: dict[str, int]) -> Any:
+        from scipy.sparse import csr_matrix
+
         columns = self._columns(number)[ids]
         taken = columns >= 0
         before = np.concatenate([[0], np.cumsum(taken)])
