@@ -30,7 +30,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from benchmarks.attacks import make_project
-from benchmarks.retention import watching_itself
+from benchmarks.results import Lines, add_line, read_lines
+from benchmarks.retention import OVERTRAINED, watching_itself
 from molting.core.config import override
 from molting.core.conversation import Turn
 from molting.core.corpus import Corpus, save_corpus
@@ -48,9 +49,10 @@ from molting.signals.stats import Array, cluster_bootstrap
 class Tune(NamedTuple):
     """How one of the models is trained."""
 
-    share: float | int
-    """Of the training rows, or how many."""
     settings: dict[str, Any]
+    one_in: int = 1
+    """One in so many of the training rows."""
+    most: int | None = None
     persona: int | None = None
     """Which of the other personas' rows it learns from; None: its own."""
     itself: bool = False
@@ -58,13 +60,13 @@ class Tune(NamedTuple):
 
 
 TUNES = {
-    "eighth": Tune(0.125, {"epochs": 1}),
-    "one_epoch": Tune(1.0, {"epochs": 1}),
-    "two_epochs": Tune(1.0, {"epochs": 2}),
-    "other_1": Tune(1.0, {"epochs": 1}, persona=0),
-    "other_2": Tune(1.0, {"epochs": 1}, persona=1),
-    "dpo": Tune(1 / 3, {"method": "dpo", "epochs": 2, "dpo_reply_tokens": 48}),
-    "overtrained": Tune(24, {"learning_rate": 2e-3, "epochs": 16, "patience": 16}, itself=True),
+    "eighth": Tune({"epochs": 1}, one_in=8),
+    "one_epoch": Tune({"epochs": 1}),
+    "two_epochs": Tune({"epochs": 2}),
+    "other_1": Tune({"epochs": 1}, persona=0),
+    "other_2": Tune({"epochs": 1}, persona=1),
+    "dpo": Tune({"method": "dpo", "epochs": 2, "dpo_reply_tokens": 48}, one_in=3),
+    "overtrained": Tune(OVERTRAINED, most=24, itself=True),
 }
 MODELS = ("base", "prompted", *TUNES)
 
@@ -92,7 +94,7 @@ def main() -> int:
     file = options.keep / "results.jsonl"
     if not options.only_table:
         _measure(options, file)
-    found = _found(_lines(file))
+    found = _found(read_lines(file))
     print(json.dumps(found) if options.json else _table(found))
     return 0
 
@@ -108,7 +110,7 @@ def _measure(options: argparse.Namespace, file: Path) -> None:
         corpora.append(curated(wanted, read_inputs(wanted, Silent()), Silent()))
     held: Gauge | None = None
     for name in MODELS:
-        if any(line["model"] == name for line in _lines(file)):
+        if any(line["model"] == name for line in read_lines(file)):
             continue
         begun = time.perf_counter()
         tune = TUNES.get(name)
@@ -122,14 +124,13 @@ def _measure(options: argparse.Namespace, file: Path) -> None:
         )
         held, line = _heard(options, mine, corpora[0], name, adapter, held)
         line = {"model": name, "seconds": round(time.perf_counter() - begun, 1), **line}
-        with file.open("a", encoding="utf-8") as out:
-            out.write(json.dumps(line) + "\n")
+        add_line(file, line)
 
 
 def _tuned(project: Project, corpus: Corpus, tune: Tune) -> Path:
     """The folder of the adapter."""
     rows = [row for row in corpus.rows if row.split == "train"]
-    count = int(tune.share) if tune.share > 1 else max(1, round(tune.share * len(rows)))
+    count = min(max(1, round(len(rows) / tune.one_in)), tune.most or len(rows))
     kept = {row.conversation.id for row in rows[:count]}
     part = [r for r in corpus.rows if r.split != "train" or r.conversation.id in kept]
     if count < len(rows):
@@ -142,7 +143,7 @@ def _tuned(project: Project, corpus: Corpus, tune: Tune) -> Path:
         corpus = watching_itself(corpus, project)
     config = override(project.config, "train", **tune.settings)
     trainer = Project(project.root, config)
-    return trainer.molt_folder(trained(trainer, corpus, _Lines()).number)
+    return trainer.molt_folder(trained(trainer, corpus, Lines()).number)
 
 
 def _heard(
@@ -173,19 +174,17 @@ def _heard(
     with Memory(project.memory) as memory:
         speaker = Speaker(base, model, adapter, persona, memory, Silent())
 
-        def ask(asked: Sequence[str], most: int, who: str = "base") -> list[Said]:
-            # The gauge's base replies are one draw; the base as a model under test is another.
-            sample = int(who == "base" and measuring)
+        def ask(asked: Sequence[str], most: int, who: str = "base", sample: int = 0) -> list[Said]:
             contexts = [(Turn("user", prompt),) for prompt in asked]
             said = speaker.answer(
                 who, contexts, Sampling(most, 0.7, 0.9, config.evaluate.seed), sample, who
             )
             return [(reply.text, reply.ended == Ended.stop) for reply in said]
 
-        measuring = False
         held = held or gauge(corpus, config, prompts, ask)
-        measuring = True
-        replies = [text for text, _ in ask(prompts, options.tokens, system)]
+        # The gauge's base replies are one draw; the base as a model under test is another.
+        sample = int(system == "base")
+        replies = [text for text, _ in ask(prompts, options.tokens, system, sample)]
         limit = min(config.train.max_tokens, base.context_tokens)
         nats = {}
         for which in ("base", system):
@@ -269,19 +268,6 @@ def _interval(value: dict[str, Any], key: str = "value", digits: int = 2) -> str
     if value["low"] is None:
         return f"{value[key]:.{digits}f}"
     return f"{value[key]:.{digits}f} [{value['low']:.{digits}f}, {value['high']:.{digits}f}]"
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    # A killed run may have left half a line.
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-class _Lines(Silent):
-    def say(self, line: str) -> None:
-        print(f"    {line}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.results import Lines, add_line, read_lines
 from molting.core.artifacts import write_text
 from molting.core.config import Config, fingerprint, override
 from molting.core.conversation import Conversation, Source, Turn, Verdict
 from molting.core.corpus import Corpus, Row, SplitName, save_corpus
-from molting.core.progress import Silent
 from molting.core.project import Project
 from molting.curate.formats import read_file
 from molting.evaluate.probes import says_name
@@ -93,16 +93,15 @@ def main() -> int:
         split = draw(file, options.persona, options.rows, seed)
         for arm in options.arms:
             key = {"arm": arm, "seed": seed} | {name: getattr(options, name) for name in names}
-            if any(cell["key"] == key for cell in _read(results)):
+            if any(cell["key"] == key for cell in read_lines(results)):
                 continue
             print(f"{arm} seed {seed}: {len(split.train)} rows", file=sys.stderr, flush=True)
             begun = time.perf_counter()
             cell = _cell(options, key, split)
             cell["seconds"] = round(time.perf_counter() - begun, 1)
-            with results.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(cell) + "\n")
+            add_line(results, cell)
     wanted = {name: getattr(options, name) for name in names}
-    cells = [c for c in _read(results) if wanted.items() <= c["key"].items()]
+    cells = [c for c in read_lines(results) if wanted.items() <= c["key"].items()]
     cells = [c for c in cells if c["key"]["arm"] in options.arms]
     table = {arm: _row([c for c in cells if c["key"]["arm"] == arm]) for arm in options.arms}
     if options.json:
@@ -147,7 +146,7 @@ def _cell(options: argparse.Namespace, key: dict[str, Any], split: Split) -> dic
     project = Project(root, config)
     corpus = _corpus(split, key)
     save_corpus(corpus, project.corpora)
-    progress = _Lines()
+    progress = Lines()
     molt = trained(project, corpus, progress)
     manifest = project.manifest(molt.number) or {}
     source = find_model(options.model, None, progress)
@@ -218,19 +217,6 @@ def _corpus(split: Split, key: dict[str, Any]) -> Corpus:
     settings = {"benchmark": "preference", "seed": key["seed"], "rows": key["rows"]}
     ids = [row.conversation.id for row in rows]
     return Corpus(fingerprint("preference", settings, ids), rows, settings)
-
-
-class _Lines(Silent):
-    def say(self, line: str) -> None:
-        print(f"    {line}", file=sys.stderr, flush=True)
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    # A killed run may have left half a line.
-    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def _row(cells: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

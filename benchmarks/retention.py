@@ -26,6 +26,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.results import add_line, read_lines
 from molting.cli.console import Terminal
 from molting.cli.settings import open_with
 from molting.core.corpus import Corpus, save_corpus
@@ -37,7 +38,7 @@ from molting.report.summary import verdict
 DATA = Path("../shared/data")
 SETS = ("blimp_50", "arc_easy", "piqa", "copa", "winogrande", "lambada_openai")
 CASES = ("demo", "overtrained", "jack_sparrow", "tom_ripley")
-OVERTRAINED = ("train.learning_rate=0.002", "train.epochs=16", "train.patience=16")
+OVERTRAINED: dict[str, Any] = {"learning_rate": 0.002, "epochs": 16, "patience": 16}
 
 
 def main() -> int:
@@ -58,7 +59,7 @@ def main() -> int:
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
     results = options.keep / "results.jsonl"
-    known = _lines(results)
+    known = read_lines(results)
     for case in options.cases:
         if case in {line["case"] for line in known}:
             continue
@@ -67,8 +68,7 @@ def main() -> int:
             continue
         line = _run(case, options)
         if line is not None:
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            add_line(results, line)
             known.append(line)
     print(table(known))
     return 0
@@ -79,13 +79,14 @@ def _run(case: str, options: argparse.Namespace) -> dict[str, Any] | None:
     if not folder.exists():
         _new(case, folder, options)
     few = case == "overtrained"
+    train = OVERTRAINED if few else {"epochs": options.epochs}
     settings = [
         f'base.model="{options.model}"',
         f"curate.target={options.few if few else options.rows}",
         f"evaluate.prompts={options.prompts}",
         f"evaluate.max_new_tokens={options.tokens}",
         f"evaluate.retention_items={options.items}",
-        *(OVERTRAINED if few else (f"train.epochs={options.epochs}",)),
+        *(f"train.{key}={value}" for key, value in train.items()),
     ]
     sets = [options.data / "retention" / f"{name}.jsonl" for name in SETS]
     here = [str(path.resolve()) for path in sets if path.exists()]
@@ -176,12 +177,6 @@ def _signed(value: float) -> str:
 
 def _persona(data: Path, name: str) -> Path:
     return data / "personas" / f"{name}.jsonl"
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
 if __name__ == "__main__":

@@ -31,12 +31,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.noisy_mix import Mix, noisy_mix
+from benchmarks.results import Lines, add_line, read_lines
 from molting.core.artifacts import write_text
 from molting.core.config import Config, fingerprint, override
 from molting.core.conversation import Conversation, Verdict
 from molting.core.corpus import Corpus, Row, SplitName, save_corpus
 from molting.core.persona import Persona
-from molting.core.progress import Progress, Silent
+from molting.core.progress import Progress
 from molting.core.project import Project
 from molting.curate.pipeline import curate
 from molting.evaluate.measure import voice_rows
@@ -83,7 +84,7 @@ def main() -> int:
             }  # fmt: skip
             if options.epochs:
                 key["epochs"] = options.epochs
-            if any(cell["key"] == key for cell in _read(results)):
+            if any(cell["key"] == key for cell in read_lines(results)):
                 continue
             begun = time.perf_counter()
             chosen = choose(arm, mix, options.rows, seed)
@@ -94,22 +95,13 @@ def main() -> int:
                 continue
             cell = _run(options, key, mix, chosen)
             cell |= {"kinds": kinds, "seconds": round(time.perf_counter() - begun, 1)}
-            with results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(cell) + "\n")
+            add_line(results, cell)
     if not options.only_choose:
         wanted = {(arm, seed) for arm in options.arms for seed in options.seeds}
-        _table([c for c in _read(results) if (c["key"]["arm"], c["key"]["seed"]) in wanted
+        _table([c for c in read_lines(results) if (c["key"]["arm"], c["key"]["seed"]) in wanted
                 and c["key"]["persona"] == options.persona and c["key"]["model"] == options.model
                 and c["key"].get("epochs") == options.epochs])  # fmt: skip
     return 0
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    # A killed run may have left half a line.
-    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def choose(arm: str, mix: Mix, count: int, seed: int) -> list[Conversation]:
@@ -143,7 +135,7 @@ def _run(
     project = Project(project.root, config)
     corpus = _corpus(mix, chosen, key)
     save_corpus(corpus, project.corpora)
-    progress: Progress = _Lines()
+    progress: Progress = Lines()
     molt = trained(project, corpus, progress)
     manifest = project.manifest(molt.number) or {}
     source = find_model(options.model, None, progress)
@@ -216,11 +208,6 @@ def _corpus(mix: Mix, chosen: Sequence[Conversation], key: dict[str, Any]) -> Co
     return Corpus(
         fingerprint("selection", key, [row.conversation.id for row in rows]), rows, recipe
     )
-
-
-class _Lines(Silent):
-    def say(self, line: str) -> None:
-        print(f"    {line}", flush=True)
 
 
 def _table(cells: Sequence[dict[str, Any]]) -> None:

@@ -14,8 +14,9 @@ from molting.core.config import Config, parse_config
 from molting.core.conversation import Conversation, Source, Turn
 from molting.curate.estimate import estimate
 from molting.curate.filters import filter_rows
+from molting.curate.findings import Finding, merge
 from molting.curate.formats import read_file
-from molting.curate.preflight import Finding, inspect, merge
+from molting.curate.preflight import inspect
 from molting.models.fake import CHAT_TEMPLATE, fake_tokenizer
 from molting.models.machine import Machine
 from molting.models.render import Renderer

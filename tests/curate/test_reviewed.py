@@ -14,9 +14,10 @@ from molting.core.corpus import Corpus, Row
 from molting.core.errors import CheckFailed
 from molting.core.rulings import Decision, Ruling, rulings
 from molting.curate.filters import REASONS
+from molting.curate.findings import merge, soften
 from molting.curate.grouping import prompt_key
 from molting.curate.pipeline import corpus_id, curate
-from molting.curate.preflight import inspect, merge, soften
+from molting.curate.preflight import inspect
 from molting.curate.reviewed import kept_by_person
 
 WORDS = (

@@ -18,7 +18,8 @@ from molting.core.errors import CheckFailed, UsageError
 from molting.core.progress import Progress
 from molting.core.project import Project
 from molting.curate.estimate import Estimate, estimate
-from molting.curate.preflight import Finding, inspect, merge, soften
+from molting.curate.findings import Finding, merge, soften
+from molting.curate.preflight import inspect
 from molting.curate.reviewed import kept_by_person
 
 _SHOWN_ROWS = 6

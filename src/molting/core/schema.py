@@ -20,7 +20,7 @@ _HEAD = """\
 # Configuration
 
 Every key of `molting.toml`, its default and its meaning. This page is generated from the types in
-`src/molting/core/config.py` and `persona.py` (`python -m molting.core.schema docs/configuration.md`).
+`src/molting/core/sections.py` and `persona.py` (`python -m molting.core.schema docs/configuration.md`).
 
 An unknown key is an error with a suggestion. Any key can be overridden for one call with
 `--set section.key=value`, for example `molting run --set train.epochs=3`.

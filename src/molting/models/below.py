@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from molting.models.engine import Linear, inner_model
+from molting.models.normal import normal
 
 Past = dict[int, tuple[Any, Any]]
 """Keys and values (H, P, K) of what stands before, by layer."""
@@ -91,7 +92,7 @@ class Below:
             left: Past = {}
             for number, layer in enumerate(self.layers, self.first):
                 self.passes[number] += 1
-                normal_TD = self._normal(stream_TD, layer.attention_norm)
+                normal_TD, _ = normal(stream_TD, layer.attention_norm, self.eps, self.dtype)
                 mixed = layer.qkv(normal_TD).view(width, -1, self.head_width)
                 turning = mixed[:, : self.heads + self.key_heads]
                 turning = turning * cos_T1K + _half_turned(turning) * sin_T1K
@@ -103,17 +104,10 @@ class Below:
                 left[number] = (key.contiguous(), value.contiguous())
                 found_TD = self._attend(turning[:, : self.heads], *left[number], future_TS)
                 stream_TD = stream_TD + layer.out(found_TD)
-                normal_TD = self._normal(stream_TD, layer.mlp_norm)
+                normal_TD, _ = normal(stream_TD, layer.mlp_norm, self.eps, self.dtype)
                 gate, up = layer.gate_up(normal_TD).chunk(2, -1)
                 stream_TD = stream_TD + layer.down(silu(gate).mul_(up))
         return stream_TD, left
-
-    def _normal(self, stream_TD: Any, weight_D: Any) -> Any:
-        import torch
-
-        length_T1 = torch.linalg.vector_norm(stream_TD, dim=-1, keepdim=True)
-        scale_T1 = (length_T1.square_().div_(stream_TD.shape[-1]).add_(self.eps)).rsqrt_()
-        return (stream_TD * scale_T1).mul_(weight_D).to(self.dtype)
 
     def _attend(self, query: Any, key: Any, value: Any, future_TS: Any) -> Any:
         """Queries (T, H·G, K) over keys and values (H, S, K); the result is (T, H·G·K)."""

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from molting.models.engine import Linear, inner_model, supported
 from molting.models.head import Head
+from molting.models.normal import apply_normal, normal, normal_back
 from molting.models.packed import Layout, attend, attend_backward, lay_out
 from molting.models.render import Rendered
 
@@ -223,7 +224,7 @@ class Tuner:
                 stream_ND, left = self._layer(layer, stream_ND, layout, turn, only_M)
                 kept.append(left if gradients and number >= self.lowest else None)
             hidden_MD = stream_ND
-            normal_MD, scale_M1 = _normal(hidden_MD, self.norm, self.eps, self.dtype)
+            normal_MD, scale_M1 = normal(hidden_MD, self.norm, self.eps, self.dtype)
             nats_M, at_normal_MD = self._head.losses(
                 normal_MD, layout.targets_M, gradients=gradients
             )
@@ -242,7 +243,7 @@ class Tuner:
             return
         layout, turn, kept, hidden_MD, scale_M1, at_normal_MD = losses.kept
         with torch.no_grad():
-            at_stream_ND = _normal_back(
+            at_stream_ND = normal_back(
                 at_normal_MD * weight_N[:, None].float(), hidden_MD, scale_M1, self.norm
             )
             for number in reversed(range(self.lowest - self._first, len(self.layers))):
@@ -270,7 +271,7 @@ class Tuner:
         from torch.nn.functional import silu
 
         before_ND = stream_ND
-        normal_ND, scale_N1 = _normal(stream_ND, layer.attention_norm, self.eps, self.dtype)
+        normal_ND, scale_N1 = normal(stream_ND, layer.attention_norm, self.eps, self.dtype)
         mixed_NO, inner_qkv = layer.qkv(normal_ND)
         mixed = mixed_NO.view(len(normal_ND), -1, self.head_width)
         _turn(mixed[:, : self.heads + self.key_heads], *turn)
@@ -280,7 +281,7 @@ class Tuner:
             found_ND, stream_ND = found_ND[only_M], stream_ND[only_M]
         change_ND, inner_out = layer.out(found_ND)
         between_ND = stream_ND + change_ND
-        normal_ND, between_scale_N1 = _normal(between_ND, layer.mlp_norm, self.eps, self.dtype)
+        normal_ND, between_scale_N1 = normal(between_ND, layer.mlp_norm, self.eps, self.dtype)
         both, inner_gate_up = layer.gate_up(normal_ND)
         gate_NF, up_NF = both.chunk(2, -1)
         change_ND, inner_down = layer.down(silu(gate_NF).mul_(up_NF))
@@ -313,11 +314,9 @@ class Tuner:
         torch.mul(at_product_NF, active_NF, out=at_up_NF)
         silu_back = torch.ops.aten.silu_backward.grad_input
         silu_back(at_product_NF.mul_(left.up_NF), left.gate_NF, grad_input=at_gate_NF)
-        normal_ND = _apply_normal(
-            left.between_ND, left.between_scale_N1, layer.mlp_norm, self.dtype
-        )
+        normal_ND = apply_normal(left.between_ND, left.between_scale_N1, layer.mlp_norm, self.dtype)
         at_normal_ND = layer.gate_up.back(at_both, normal_ND, left.inner_gate_up, grads)
-        at_between_ND = _normal_back(
+        at_between_ND = normal_back(
             at_normal_ND.float(),
             left.between_ND,
             left.between_scale_N1,
@@ -339,9 +338,9 @@ class Tuner:
         at_mixed = attend_backward(at_found, left.heads, layout)
         _turn_back(at_mixed[:, : self.heads + self.key_heads], *turn)
         at_mixed = at_mixed.view(count, -1)
-        normal_ND = _apply_normal(left.before_ND, left.scale_N1, layer.attention_norm, self.dtype)
+        normal_ND = apply_normal(left.before_ND, left.scale_N1, layer.attention_norm, self.dtype)
         at_normal_ND = layer.qkv.back(at_mixed, normal_ND, left.inner_qkv, grads)
-        return _normal_back(
+        return normal_back(
             at_normal_ND.float(), left.before_ND, left.scale_N1, layer.attention_norm, at_between_ND
         )
 
@@ -358,34 +357,6 @@ def _add(grads: dict[str, Any], name: str, value: Any) -> None:
     else:
         # The fused optimizer reads memory in order.
         grads[name] = value.clone(memory_format=torch.contiguous_format)
-
-
-def _normal(stream_ND: Any, weight_D: Any, eps: float, dtype: Any) -> tuple[Any, Any]:
-    """RMSNorm: the normal stream in `dtype`, and the factor 1/rms (N, 1)."""
-    import torch
-
-    length_N1 = torch.linalg.vector_norm(stream_ND, dim=-1, keepdim=True)
-    scale_N1 = (length_N1.square_().div_(stream_ND.shape[-1]).add_(eps)).rsqrt_()
-    return _apply_normal(stream_ND, scale_N1, weight_D, dtype), scale_N1
-
-
-def _apply_normal(stream_ND: Any, scale_N1: Any, weight_D: Any, dtype: Any) -> Any:
-    return (stream_ND * scale_N1).mul_(weight_D).to(dtype)
-
-
-def _normal_back(
-    at_normal_ND: Any, stream_ND: Any, scale_N1: Any, weight_D: Any, beside_ND: Any = None
-) -> Any:
-    """Gradient of RMSNorm at its input: s·(w·g) − x·s³·mean(x·w·g), plus what comes `beside` it."""
-    import torch
-
-    weighted_ND = at_normal_ND * weight_D
-    mean_N1 = (weighted_ND * stream_ND).mean(-1, keepdim=True)
-    if beside_ND is None:
-        weighted_ND.mul_(scale_N1)
-    else:
-        weighted_ND = torch.addcmul(beside_ND, weighted_ND, scale_N1)
-    return weighted_ND.addcmul_(stream_ND, mean_N1 * scale_N1**3, value=-1)
 
 
 def _signed(sin: Any) -> Any:
