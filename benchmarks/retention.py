@@ -32,7 +32,7 @@ from molting.cli.settings import open_with
 from molting.core.corpus import Corpus, save_corpus
 from molting.core.project import Project, project_lock
 from molting.flow import curated, evaluated, read_inputs, trained
-from molting.report.gates import lost, summarize_gates
+from molting.report.gates import lost, summarize_gates, weigh
 from molting.report.summary import verdict
 
 DATA = Path("../shared/data")
@@ -110,7 +110,7 @@ def _run(case: str, options: argparse.Namespace) -> dict[str, Any] | None:
         "seconds": round(time.perf_counter() - begun, 1),
         "evaluation_seconds": result["seconds"],
         "voice": result["voice"]["tuned"],
-        "verdict": verdict(result, name),
+        "verdict": weigh(verdict(result, name), result),
         "gates": [msgspec.to_builtins(gate) for gate in summarize_gates(result)],
         "lost": lost(result),
         **{key: result[key] for key in ("likelihood_gain", "forced_choice", "robustness")},

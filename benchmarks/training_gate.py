@@ -30,6 +30,8 @@ class Gate:
         self._losses: list[float] = []
         self.evaluate: Any = None
         """Set by the system: gives the held-out loss of the weights as they are."""
+        self.save: Any = None
+        """Set by the system: writes the adapter as it is into a folder."""
 
     def before(self) -> None:
         """Wait until a step is wanted."""
@@ -64,6 +66,9 @@ class Gate:
                 os._exit(0)
             if command.get("evaluate"):
                 self._answer({"held_out": self.evaluate()})
+            if command.get("save"):
+                self.save(command["save"])
+                self._answer({"saved": command["save"]})
             self.left = int(command.get("steps", 0))
 
     def _told(self, **facts: Any) -> None:
@@ -103,6 +108,10 @@ class Peer:
 
     def held_out(self) -> float:
         return float(self._ask({"evaluate": True})["held_out"])
+
+    def save(self, folder: Path) -> None:
+        """Write the adapter as it is now."""
+        self._ask({"save": str(folder)})
 
     def end(self) -> None:
         if self.process.returncode is not None:

@@ -19,7 +19,7 @@ from molting.core.config import Train
 from molting.core.schedule import learning_rate, peak_rate, warmup_and_total
 from molting.models.base import load_model
 from molting.models.likelihood import mean_loss, row_losses
-from molting.models.lora import attach_lora
+from molting.models.lora import adapter_state, attach_lora, lora_config, save_adapter
 from molting.models.sources import find_model
 from molting.train.batches import epoch_batches
 
@@ -88,6 +88,10 @@ def _trainer(wanted: dict[str, Any], gate: Gate, folder: str) -> Any:
 
     pad = loaded.tokenizer.pad_token_id
     gate.evaluate = lambda: mean_loss(row_losses(model, held_out, pad))
+    # Saved as Molting saves: what PEFT's own function would ask of the Hub is not needed.
+    gate.save = lambda folder: save_adapter(
+        lora_config(train, "x"), adapter_state(model), Path(folder)
+    )
     trainer = SFTTrainer(
         model=model,
         processing_class=loaded.tokenizer,

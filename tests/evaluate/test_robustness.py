@@ -88,10 +88,43 @@ def test_every_condition_is_asked_and_prefilled_words_do_not_count(
     assert found is not None
     assert list(found) == list(CONDITIONS)
     assert [system for system, _ in asked] == ["tuned"] * 3
-    assert [prefills is not None for _, prefills in asked] == [False, True, False]
+    assert [any(prefills or ()) for _, prefills in asked] == [False, True, False]
     # A reply of at most eight byte tokens: the prefill, which is longer, is not in it.
     assert all(values["voice"]["n"] == 4 for values in found.values())
     assert robustness(heard, speaker, Evaluate(robustness=0)) is None
+
+
+def test_a_prompt_that_leaves_no_room_for_a_condition_is_counted_and_the_rest_is_measured(
+    speaker: Speaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        Conversation((Turn("user", text), Turn("assistant", "Clack. " * 14)), Source("h", i))
+        for i, text in enumerate(("Short?", "Long? " * 12, "Brief?", "So?"))
+    ]
+    replies = [Generated("x" * 20, Ended.stop, 3) for _ in rows]
+    heard = Heard(rows, {"base": [replies], "tuned": [replies]}, by_length, rows)
+    options = Evaluate(resamples=100, max_new_tokens=8)
+    longest = max(
+        len(speaker.renderer.prompt(turns, None))
+        for turns in asked_under("drift", [row.context for row in rows])
+    )
+    # One token too few for the longest of the prompts behind four exchanges.
+    monkeypatch.setattr(speaker.base.model.config, "max_position_embeddings", longest + 7)
+    found = robustness(heard, speaker, options)
+    assert found is not None
+    assert {name: values["no_room"] for name, values in found.items()} == {
+        "stop": 0, "prefill": 0, "drift": 1,
+    }  # fmt: skip
+    assert found["drift"]["voice"]["n"] == 3
+    # Not one has room: unknown, not an error.
+    shortest = min(
+        len(speaker.renderer.prompt(turns, None))
+        for turns in asked_under("drift", [row.context for row in rows])
+    )
+    monkeypatch.setattr(speaker.base.model.config, "max_position_embeddings", shortest + 7)
+    found = robustness(heard, speaker, options)
+    assert found is not None
+    assert found["drift"]["voice"] == {"value": None, "low": None, "high": None, "n": 0}
 
 
 def test_a_prefill_changes_what_is_said(speaker: Speaker) -> None:

@@ -53,6 +53,12 @@ def verdict(code: str) -> dict[str, Any]:
     return {"code": code, "sentence": "The tune has Ann's voice."}
 
 
+def likelier(base: float, tuned: float, low: float | None, high: float | None) -> dict[str, Any]:
+    """Perplexity of held-out replies; low and high of tuned over base."""
+    ratio = {"value": tuned / base, "low": low, "high": high, "n": 60}
+    return {"base": base, "tuned": tuned, "n": 60, "tuned_over_base": ratio}
+
+
 def test_changes_are_told_so_that_more_is_better() -> None:
     rise = task(
         False, measure="perplexity", base=20.0, tuned=30.0, low=28.0, high=33.0, margin=0.25
@@ -94,6 +100,34 @@ def test_a_failed_gate_is_weighed_against_a_voice_that_is_claimed(code: str, the
     assert made is not None
     assert made["code"] == then
     assert made["lost"] == ["grammar"]
+    assert "cost more than the margin allows: grammar 80 % → 70 %" in made["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "passed"),
+    [(0.6, 0.8, True), (0.95, 1.2, None), (1.01, 1.4, False), (None, None, None)],
+)
+def test_held_out_text_must_not_become_less_likely(
+    low: float | None, high: float | None, passed: bool | None
+) -> None:
+    (gate,) = summarize_gates({"perplexity": likelier(20.0, 22.0, low, high)})
+    assert (gate.name, gate.passed, gate.n) == ("held_out", passed, 60)
+    assert gate.shown == "perplexity 20.00 → 22.00"
+    assert gate.change["value"] == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize(
+    ("code", "then"),
+    [("yes", "overtrained"), ("partly", "overtrained"), ("caricature", "caricature")],
+)
+def test_a_voice_learned_by_heart_is_no_success(code: str, then: str) -> None:
+    result = {"perplexity": likelier(20.0, 90.0, 3.9, 5.1), "retention": {"grammar": task(False)}}
+    made = weigh(verdict(code), result)
+    assert made is not None
+    assert made["code"] == then
+    assert made["lost"] == ["held_out", "grammar"]
+    assert "by heart" in made["sentence"]
+    assert "perplexity 20.00 → 90.00" in made["sentence"]
     assert "cost more than the margin allows: grammar 80 % → 70 %" in made["sentence"]
 
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from molting.core.config import Evaluate
 from molting.core.conversation import Turn
@@ -63,7 +64,6 @@ def robustness(heard: Heard, speaker: Speaker, options: Evaluate) -> dict[str, A
         return None
     tokens = min(_TOKENS, options.max_new_tokens)
     sampling = Sampling(tokens, options.temperature, options.top_p, options.seed)
-    contexts = [row.context for row in rows]
     count, prompts = len(rows), [row.prompt for row in rows]
     scores = Scores(
         heard.voice(prompts, [reply.text for reply in heard.replies["base"][0][:count]]),
@@ -72,17 +72,22 @@ def robustness(heard: Heard, speaker: Speaker, options: Evaluate) -> dict[str, A
     )
     found: dict[str, Any] = {}
     for number, condition in enumerate(CONDITIONS):
-        prefills = [PREFILLS[i % len(PREFILLS)] for i in range(count)]
+        asked = asked_under(condition, [row.context for row in rows])
+        begun = _begun(condition, count)
+        # What a condition adds may be more than the model's context has room for.
+        room = [i for i in range(count) if speaker.fits("tuned", asked[i], sampling, begun[i])]
         replies = speaker.answer(
             "tuned",
-            asked_under(condition, contexts),
+            [asked[i] for i in room],
             sampling,
             _SAMPLE + number,
             f"robustness, {condition}",
-            prefills if condition == "prefill" else None,
+            [begun[i] for i in room],
         )
-        under = heard.voice(prompts, [reply.text for reply in replies])
-        found[condition] = kept_voice(scores, under, options)
+        said = [reply.text for reply in replies]
+        under = heard.voice([prompts[i] for i in room], said) if room else np.zeros(0)
+        there = Scores(*(values[room] for values in scores))
+        found[condition] = kept_voice(there, under, options) | {"no_room": count - len(room)}
     return found
 
 
@@ -111,8 +116,16 @@ def asked_under(condition: str, contexts: Sequence[Sequence[Turn]]) -> list[tupl
     return [tuple(turns) for turns in contexts]
 
 
+def _begun(condition: str, count: int) -> list[str]:
+    """The words put into the mouth of each reply; none but for a prefill."""
+    return [PREFILLS[i % len(PREFILLS)] if condition == "prefill" else "" for i in range(count)]
+
+
 def kept_voice(scores: Scores, under: Array, options: Evaluate) -> dict[str, Any]:
-    """`voice`: V under the condition. `kept`: that over the plain V, None without enough voice."""
+    """`voice`: V under the condition. `kept`: that over the plain V, None without enough voice.
+
+    Prompts that left no room for the condition are in none of the three (`no_room` in the result).
+    """
 
     def voice(values: Array, w: Array) -> float:
         return voice_value(values, scores.base, scores.own, w)

@@ -62,13 +62,10 @@ class Speaker:
 
         `prefills[i]` is put into the mouth of reply i, and is no part of what comes back.
         """
-        prompted = self.persona_prompt if system.endswith("prompted") else None
-        limit = self.base.context_tokens - sampling.max_new_tokens
+        limit = self._room(sampling)
         prompts = []
         for i, turns in enumerate(contexts):
-            ids = self.renderer.prompt(turns, prompted)
-            if prefills is not None:
-                ids += tuple(self.base.tokenizer.encode(prefills[i], add_special_tokens=False))
+            ids = self._prompt(system, turns, prefills[i] if prefills is not None else "")
             if len(ids) > limit:
                 raise InputError(
                     f"a prompt of {len(ids)} tokens leaves no room for a reply in the model's "
@@ -93,6 +90,20 @@ class Speaker:
                 report,
                 lambda: self._engine(tuned),
             )
+
+    def fits(self, system: str, turns: Sequence[Turn], sampling: Sampling, prefill: str) -> bool:
+        """Whether the model's context has room for this prompt and its reply."""
+        return len(self._prompt(system, turns, prefill)) <= self._room(sampling)
+
+    def _room(self, sampling: Sampling) -> int:
+        return self.base.context_tokens - sampling.max_new_tokens
+
+    def _prompt(self, system: str, turns: Sequence[Turn], prefill: str) -> tuple[int, ...]:
+        prompted = self.persona_prompt if system.endswith("prompted") else None
+        ids = self.renderer.prompt(turns, prompted)
+        if prefill:
+            ids += tuple(self.base.tokenizer.encode(prefill, add_special_tokens=False))
+        return ids
 
     def _engine(self, tuned: bool) -> Engine | None:
         """The engine with the adapter or without it; one at a time, each is a copy of the weights."""

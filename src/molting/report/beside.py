@@ -76,7 +76,8 @@ def measures(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         rows.append(
             (f"Robustness R, {_CONDITIONS[condition]}", _told(values["kept"]),
              _count(values["kept"]),
-             f"V {_told(values['plain'])} → {_told(values['voice'])} on these prompts")
+             f"V {_told(values['plain'])} → {_told(values['voice'])} on these prompts"
+             + _left_out(values.get("no_room", 0)))
         )  # fmt: skip
     found = summary.get("projection")
     if found:
@@ -223,6 +224,10 @@ def _number(value: float | None) -> str:
 
 def _count(estimate: Mapping[str, Any] | None) -> str:
     return "not measured" if estimate is None else str(estimate["n"])
+
+
+def _left_out(count: int) -> str:
+    return f"; {count} left no room in the model’s context" if count else ""
 
 
 def _told(estimate: Mapping[str, Any] | None) -> str:

@@ -12,7 +12,11 @@ from typing import Any
 
 import msgspec
 
+HELD_OUT = "held_out"
+"""The persona's own text that training did not see. A tune that makes it less likely than the
+untouched model does has its rows by heart; V, which hears replies only, cannot know."""
 _NAMES = {
+    HELD_OUT: "the persona’s held-out text",
     "neutral_perplexity": "neutral assistant text",
     "grammar": "grammar",
     "everyday": "everyday questions",
@@ -40,7 +44,8 @@ class Gate(msgspec.Struct, frozen=True):
 
 def summarize_gates(result: Mapping[str, Any]) -> list[Gate]:
     """Every gate that the evaluation has, in its order."""
-    found = [
+    found = _held_out(result.get("perplexity") or {})
+    found += [
         _retained(name, entry)
         for name, entry in (result.get("retention") or {}).items()
         if "margin" in entry
@@ -80,18 +85,57 @@ def lost(result: Mapping[str, Any]) -> list[str]:
 
 
 def weigh(verdict: dict[str, Any] | None, result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The verdict with what was lost beside it: `lost`, and `at_a_cost` where a voice was claimed."""
+    """The verdict with what was lost beside it: `lost`; where a voice was claimed, `at_a_cost`, or
+    `overtrained` when the persona's own held-out text is what became less likely."""
     if verdict is None:
         return None
     gates = [gate for gate in summarize_gates(result) if gate.passed is False]
     weighed = verdict | {"lost": [gate.name for gate in gates]}
     if not gates:
         return weighed
-    told = "; ".join(f"{gate.label} {gate.shown}" for gate in gates)
-    weighed["sentence"] += f" It has cost more than the margin allows: {told}."
+    by_heart = [gate for gate in gates if gate.name == HELD_OUT]
+    others = [gate for gate in gates if gate.name != HELD_OUT]
+    for gate in by_heart:
+        weighed["sentence"] += (
+            " But it has its training rows by heart: what the persona says elsewhere has become "
+            f"less likely than for the untouched model ({gate.shown}). Train for fewer epochs, at a "
+            "lower rate, or on more rows."
+        )
+    if others:
+        told = "; ".join(f"{gate.label} {gate.shown}" for gate in others)
+        weighed["sentence"] += f" It has cost more than the margin allows: {told}."
     if verdict["code"] in _EARNED:
-        weighed["code"] = "at_a_cost"
+        weighed["code"] = "overtrained" if by_heart else "at_a_cost"
     return weighed
+
+
+def _held_out(found: Mapping[str, Any]) -> list[Gate]:
+    """Held-out replies: the one gate that must not fall at all."""
+    ratio = found.get("tuned_over_base")
+    if not ratio:
+        return []
+    change = _turned(ratio, lambda value: 1 - value)
+    return [
+        Gate(
+            HELD_OUT,
+            _NAMES[HELD_OUT],
+            f"perplexity {_number(found['base'])} → {_number(found['tuned'])}",
+            change,
+            0.0,
+            ratio["n"],
+            _above_nothing(change),
+        )
+    ]
+
+
+def _above_nothing(change: Mapping[str, float | None]) -> bool | None:
+    """Whether the change surely lies above 0 (True) or below (False); None where it may be either."""
+    low, high = change["low"], change["high"]
+    if low is None or high is None:
+        return None
+    if low > 0:
+        return True
+    return False if high < 0 else None
 
 
 def _retained(name: str, entry: Mapping[str, Any]) -> Gate:
