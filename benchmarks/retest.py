@@ -201,10 +201,14 @@ def _llama_cpp(options: argparse.Namespace, asked: Sequence[str]) -> Callable[[]
         return None
     import concurrent.futures
 
+    import torch
+
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(options.gguf)
     parameters.n_parallel = 8
     parameters.n_ctx = 8 * 512
+    threads = torch.get_num_threads()
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
     server = xllamacpp.Server(parameters)
 
     def one(prompt: str) -> int:
@@ -212,8 +216,7 @@ def _llama_cpp(options: argparse.Namespace, asked: Sequence[str]) -> Callable[[]
             "messages": [{"role": "user", "content": prompt}], "max_tokens": options.tokens,
             "temperature": 0.7, "top_p": 0.9, "ignore_eos": True,
         }  # fmt: skip
-        answer = server.handle_chat_completions(json.dumps(body))
-        told = json.loads(answer) if isinstance(answer, str) else answer
+        told = server.handle_chat_completions(body)
         return int(told["usage"]["completion_tokens"])
 
     def run() -> int:

@@ -111,6 +111,8 @@ def _grow(
     from molting.train.material import prepare
     from molting.train.watching import MetricsFile, trackers
 
+    # What curation took is free for training.
+    release_memory()
     config = project.config
     folder = project.molt_folder(molt.number)
     rate = peak_rate(config.train, model_width(source))

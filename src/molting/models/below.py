@@ -13,7 +13,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from molting.models.allocator import release_memory
 from molting.models.engine import Linear, inner_model
+from molting.models.fuse import side_by_side
 from molting.models.normal import normal
 
 Past = dict[int, tuple[Any, Any]]
@@ -50,8 +52,7 @@ class Below:
 
         def joined(*modules: Any) -> Linear:
             biases = [module.bias for module in modules if module.bias is not None]
-            weight_OD = torch.cat([module.weight for module in modules])
-            return Linear(weight_OD, torch.cat(biases) if biases else None)
+            return Linear(side_by_side(modules), torch.cat(biases) if biases else None)
 
         with torch.no_grad():
             self.layers = [
@@ -65,6 +66,8 @@ class Below:
                 )
                 for layer in body.layers[first:boundary]
             ]
+        # The weights that now stand side by side have left holes where they stood.
+        release_memory(cycles=False)
         self.passes: Counter[int] = Counter()
         """How often each layer was run, by its number in the model."""
 

@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from molting.models.allocator import release_memory
 from molting.models.engine import Linear, inner_model, supported
+from molting.models.fuse import side_by_side
 from molting.models.head import Head
 from molting.models.normal import apply_normal, normal, normal_back
 from molting.models.packed import Layout, attend, attend_backward, lay_out
@@ -70,7 +72,7 @@ class _Adapted:
         import torch
 
         plain = [getattr(module, "base_layer", module) for module in modules]
-        weight_OD = torch.cat([layer.weight for layer in plain])
+        weight_OD = side_by_side(plain)
         biases = [b for layer in plain if (b := getattr(layer, "bias", None)) is not None]
         bias_O = torch.cat(biases) if biases else None
         self.forward = Linear(weight_OD, bias_O)
@@ -198,6 +200,8 @@ class Tuner:
                     )
                 )
             self._head = Head(inner.get_output_embeddings().weight)
+        # The weights that now stand side by side have left holes where they stood.
+        release_memory(cycles=False)
 
     def load(self, masters: dict[str, Any]) -> None:
         """Take the adapters' weights (float32, PEFT's parameter names)."""
