@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -73,6 +74,8 @@ def test_the_shape_of_a_model_is_counted_without_its_weights() -> None:
     # r · (inputs + outputs) for each of q and v in two layers.
     assert trainable == 2 * 4 * ((48 + 48) + (48 + 24))
     assert (shape["layers"], shape["width"], shape["vocabulary"]) == (2, 48, 264)
+    assert shape["by_hand"]
+    assert not shape_of(find_model("fake"), msgspec.structs.replace(SMALL, dropout=0.1))["by_hand"]
 
 
 def test_an_adapter_adds_alpha_over_r_times_b_a() -> None:

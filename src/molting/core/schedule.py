@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from molting.core.config import Train
 
+MICRO_TOKENS = 1024
+"""Padded tokens in one forward pass of training: bounds the memory of activations."""
 _MEASURED_RATE, _MEASURED_WIDTH, _MEASURED_SCALE = 5e-4, 576, 32.0
 """SmolLM2-135M, rank 16, alpha 32: where the rule below starts from (docs/lab-log.md)."""
 _DPO_SHARE = 0.2

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from molting.core.config import Config
+from molting.core.schedule import MICRO_TOKENS
 from molting.models.machine import Machine, training_bytes
 from molting.models.render import Rendered
 
@@ -32,7 +33,7 @@ def estimate(
     shape: dict[str, int],
     machine: Machine,
 ) -> Estimate:
-    """`shape`: parameters, trainable, layers, width, vocabulary (`models.lora.shape_of`)."""
+    """`shape`: what `models.lora.shape_of` says of the base model."""
     dtype = machine.dtype if config.base.dtype == "auto" else config.base.dtype
     tokens = sum(len(row.ids) for row in rows)
     speed = machine.tokens_per_second(shape["parameters"], shape["layers"], shape["width"], dtype)
@@ -41,7 +42,7 @@ def estimate(
     read = tokens * 2 if config.train.method == "dpo" else tokens / (1 - config.train.mix)
     passes = config.train.epochs * (read + sum(len(row.ids) for row in validation) / 3)
     longest = max((len(row.ids) for row in rows), default=0)
-    widest = min(2048, max(longest, min(2048, config.train.batch_rows * longest)))
+    widest = max(longest, min(MICRO_TOKENS, config.train.batch_rows * longest))
     return Estimate(
         dtype,
         {name: round(value, 1) for name, value in machine.gflops.items()},
@@ -50,7 +51,7 @@ def estimate(
         passes / speed / 60,
         training_bytes(
             shape["parameters"], shape["trainable"], widest, shape["layers"], shape["width"],
-            shape["vocabulary"], dtype,
+            shape["vocabulary"], dtype, by_hand=bool(shape["by_hand"]),
         ) / 2**30,
         _available_gib(),
     )  # fmt: skip

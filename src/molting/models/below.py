@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from molting.models.allocator import release_memory
-from molting.models.engine import Linear, inner_model
+from molting.models.engine import inner_model
 from molting.models.fuse import side_by_side
+from molting.models.linear import Linear
 from molting.models.normal import normal
 
 Past = dict[int, tuple[Any, Any]]

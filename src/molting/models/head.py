@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from molting.models.engine import Linear
 from molting.models.likelihood import HEAD_ROWS
+from molting.models.linear import Linear
 
 
 class Head:

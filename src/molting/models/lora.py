@@ -16,6 +16,7 @@ from molting.models.fake import fake_model
 from molting.models.quiet import quiet
 from molting.models.sources import ModelSource
 from molting.models.top import narrow
+from molting.models.tuner import tunable
 
 SHORT_TARGETS = {
     "q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj",
@@ -144,7 +145,8 @@ def count_for_shape(shape: dict[str, Any], train: Train) -> tuple[int, int]:
 
 
 def shape_of(source: ModelSource, train: Train) -> dict[str, int]:
-    """Parameters, trainable, layers, width and vocabulary of a base model, without its weights."""
+    """Parameters, trainable, layers, width, vocabulary and context of a base model, and whether its
+    gradients are computed by hand; without its weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -155,7 +157,8 @@ def shape_of(source: ModelSource, train: Train) -> dict[str, int]:
             config = AutoConfig.from_pretrained(source.folder)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
-        trainable, total = count_parameters(attach_lora(model, train, "shape", 0))
+        tuned = attach_lora(model, train, "shape", 0)
+        trainable, total = count_parameters(tuned)
     return {
         "parameters": total,
         "trainable": trainable,
@@ -163,4 +166,5 @@ def shape_of(source: ModelSource, train: Train) -> dict[str, int]:
         "width": int(config.hidden_size),
         "vocabulary": int(config.vocab_size),
         "context": int(getattr(config, "max_position_embeddings", 0) or 1 << 30),
+        "by_hand": int(train.method != "qlora" and tunable(tuned)),
     }

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from molting.models.allocator import release_memory
-from molting.models.engine import Linear, inner_model, supported
+from molting.models.engine import inner_model, supported
 from molting.models.fuse import side_by_side
 from molting.models.head import Head
+from molting.models.linear import Linear
 from molting.models.normal import apply_normal, normal, normal_back
 from molting.models.packed import Layout, attend, attend_backward, lay_out
 from molting.models.render import Rendered

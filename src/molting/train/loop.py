@@ -19,7 +19,13 @@ import msgspec
 from molting.core.config import Train
 from molting.core.errors import CheckFailed, Interrupted, UsageError
 from molting.core.progress import Progress, Silent
-from molting.core.schedule import learning_rate, peak_rate, steps_per_epoch, warmup_and_total
+from molting.core.schedule import (
+    MICRO_TOKENS,
+    learning_rate,
+    peak_rate,
+    steps_per_epoch,
+    warmup_and_total,
+)
 from molting.memory.boundaries import Boundaries
 from molting.models.likelihood import mean_loss, perplexity
 from molting.models.lora import adapter_state
@@ -33,9 +39,6 @@ from molting.train.step import diverging, find_gradients, losses_in_memory
 from molting.train.steppers import PeftStepper, Stepper, stepper_for
 from molting.train.stopping import exhausted, kept_epoch, loss_of, open_epochs
 from molting.train.watching import Watcher
-
-_MICRO_TOKENS = 1024
-"""Padded tokens in one forward pass: bounds the memory of activations."""
 
 Evaluator = Callable[[Any], dict[str, Any]]
 """Asks the model something, at its present state; `personality` (0 to 1) has a say in which state
@@ -104,7 +107,7 @@ def train(
 
     begun = time.perf_counter() - position.seconds
     saved = time.perf_counter()
-    budget = position.micro_tokens or _MICRO_TOKENS
+    budget = position.micro_tokens or MICRO_TOKENS
 
     def keep() -> None:
         nonlocal position, saved
