@@ -546,7 +546,7 @@ def test_splitting_a_step_to_fit_in_memory_does_not_change_its_gradient(
     most_tokens: int, folder: Path, seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(folder / "a", ONE_STEP, model=stirred(fresh(ONE_STEP)))
-    monkeypatch.setattr(loop, "_MICRO_TOKENS", most_tokens)
+    monkeypatch.setattr(loop, "MICRO_TOKENS", most_tokens)
     split = run(folder / "b", ONE_STEP, model=stirred(fresh(ONE_STEP)))
     assert_close(seen.gradients[1], seen.gradients[0])
     assert split.position.losses == pytest.approx(whole.position.losses, rel=1e-6)

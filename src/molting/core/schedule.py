@@ -11,6 +11,9 @@ MICRO_TOKENS = 1024
 """Padded tokens in one forward pass of training: bounds the memory of activations."""
 _MEASURED_RATE, _MEASURED_WIDTH, _MEASURED_SCALE = 5e-4, 576, 32.0
 """SmolLM2-135M, rank 16, alpha 32: where the rule below starts from (docs/lab-log.md)."""
+_FAST_TIMES = 2.0
+"""Fast mode's peak rate over that for all layers: a third of the layers moves the output less
+(benchmarks/rates.py: the same loss in half the epochs, 1.804 against 1.813 at best)."""
 _DPO_SHARE = 0.2
 """DPO's peak rate as a share of plain tuning's (docs/training.md)."""
 
@@ -28,7 +31,8 @@ def peak_rate(train: Train, width: int) -> Rate:
     A wider model takes shorter steps: the rule gives what was measured at width 576, 1.9e-4 at
     4,096 and 1.3e-4 at 8,192, where the QLoRA paper took 2e-4 and 1e-4. A first step of Adam moves
     the output by rate · scale · rank, so rank itself does not matter where alpha stays; a larger
-    alpha, or rsLoRA, takes a smaller rate. Never above 5e-4, nor below 1e-5.
+    alpha, or rsLoRA, takes a smaller rate. Never above 5e-4, nor below 1e-5. Fast mode takes twice
+    that, for it adapts a part of the layers.
     """
     if train.learning_rate is not None:
         return Rate(train.learning_rate, "as configured")
@@ -36,6 +40,9 @@ def peak_rate(train: Train, width: int) -> Rate:
     value = _MEASURED_RATE * math.sqrt(_MEASURED_WIDTH / max(width, _MEASURED_WIDTH))
     value *= min(1.0, _MEASURED_SCALE / reach)
     reason = f"by rule for width {width:,} and scale × rank {reach:g}"
+    if train.mode == "fast":
+        value *= _FAST_TIMES
+        reason += ", twice that for fast mode"
     if train.method == "dpo":
         value *= _DPO_SHARE
         reason += ", a fifth of that for DPO"

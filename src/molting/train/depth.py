@@ -14,7 +14,6 @@ from molting.core.config import Train, fingerprint
 from molting.core.errors import UsageError
 from molting.core.progress import Progress, Silent
 from molting.core.recipe import recipe
-from molting.core.schedule import peak_rate
 from molting.memory.boundaries import Boundaries
 from molting.memory.store import Memory
 from molting.models.base import LoadedModel, load_model
@@ -69,14 +68,14 @@ def measure_depths(
     memory: Memory,
     progress: Progress,
 ) -> Depths:
-    """Train one epoch at each depth, everything else alike. `base` is not touched."""
+    """Train one epoch at each depth, everything else alike but for the learning rate, which is what a
+    run of that mode would take. `base` is not touched."""
     layers = int(base.model.config.num_hidden_layers)
     wanted = sorted({*depths, layers})
     if wanted[0] < 1 or wanted[-1] > layers:
         raise UsageError(f"the model has layers 1 to {layers}; asked for {min(wanted)} to {max(wanted)}")  # fmt: skip
     if config.method != "lora":
         raise UsageError(f"measured with plain LoRA only; train.method is {config.method}")
-    rate = peak_rate(config, int(base.model.config.hidden_size)).value
     found: dict[int, tuple[Depth, list[RowLoss]]] = {}
     for number, depth in enumerate(wanted):
         progress.step("depths", number, len(wanted), f"top {depth} of {layers}")
@@ -84,7 +83,6 @@ def measure_depths(
             config,
             mode="exact" if depth == layers else "fast",
             top_layers=None if depth == layers else depth,
-            learning_rate=rate,
             epochs=1,
             voice_prompts=0,
         )
@@ -109,7 +107,7 @@ def study_key(corpus: str, weights: str, config: Train) -> str:
     """Equal for runs that differ in how many layers they adapt and in nothing else."""
     same = msgspec.structs.replace(config, mode="exact", top_layers=None)
     # The weights say which model it is, so any width does.
-    return fingerprint("depths", 1, corpus, weights, recipe(same, 0))
+    return fingerprint("depths", 2, corpus, weights, recipe(same, 0))
 
 
 def _one(
