@@ -33,7 +33,7 @@ from molting.flow import trained
 ARMS: dict[str, dict[str, Any]] = {
     "sft": {"method": "lora"},
     "dpo": {"method": "dpo"},
-    "dpo_half": {"method": "dpo", "learning_rate": 2.5e-4},
+    "dpo_fifth": {"method": "dpo", "learning_rate": 1e-4},
     "dpo_as_fast": {"method": "dpo", "learning_rate": 5e-4},
     "sft_then_dpo": {"method": "dpo", "dpo_after": 2},
     "sft_mix": {"method": "lora", "mix": 0.2},

@@ -37,7 +37,7 @@ def test_without_one_it_follows_from_width_scale_and_method() -> None:
     assert peak_rate(Train(rank=64), 576).value == peak_rate(Train(), 48).value == 5e-4
     assert peak_rate(Train(alpha=64), 576).value == 2.5e-4
     assert peak_rate(Train(rslora=True), 576).value == pytest.approx(1.25e-4, rel=0.05)
-    assert peak_rate(Train(method="dpo"), 576).value == 1e-4
+    assert peak_rate(Train(method="dpo"), 576).value == 2.5e-4
     assert peak_rate(Train(), 2048).value == 2.7e-4
     assert peak_rate(Train(mode="fast"), 576).value == 1e-3
     assert "fast mode" in peak_rate(Train(mode="fast"), 576).reason
