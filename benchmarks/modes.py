@@ -25,12 +25,12 @@ from benchmarks.arms import Split, arm_project, corpus_of, draw, loss_of, measur
 from benchmarks.results import Lines, add_line, read_lines
 from benchmarks.training_gate import Peer
 from benchmarks.training_rows import to_json
+from molting.core.config import override
 from molting.core.corpus import save_corpus
 from molting.core.project import Project
 from molting.core.schedule import steps_per_epoch
 from molting.flow import trained
 from molting.models.base import load_tokenizer
-from molting.models.machine import choose_dtype
 from molting.models.render import Renderer
 from molting.models.sources import find_model
 
@@ -63,6 +63,10 @@ def main() -> int:
                 print(f"{file}: not here; this needs data that does not ship", file=sys.stderr)
                 return 2
             split = draw(file, persona, options.rows, seed)
+            if len(split.train) % 8:
+                # Batches would straddle epochs in TRL, and the two would train on other batches.
+                print(f"{len(split.train)} rows; a multiple of 8 is needed", file=sys.stderr)
+                return 2
             for arm in options.arms:
                 key = {"persona": persona, "arm": arm, "seed": seed} | common
                 if any(cell["key"] == key for cell in read_lines(results)):
@@ -81,13 +85,15 @@ def _cell(options: argparse.Namespace, key: dict[str, Any], split: Split) -> dic
     more = {"mode": "fast", "epochs": 2 * options.epochs} if key["arm"] == "fast" else {}
     settings = {"seed": key["seed"], "epochs": options.epochs} | more
     project = arm_project(options.keep, key["persona"], options.model, settings)
+    # Adapters of a dtype of their own would be another training.
+    project = Project(project.root, override(project.config, "base", dtype="float32"))
     if key["arm"] == "trl":
         with tempfile.TemporaryDirectory() as folder:
             curve = _with_trl(options, project, split, Path(folder))
             best = Path(folder) / str(curve.index(min(curve)))
             return {"key": key, "curve": curve} | measured(
                 project, split, best, f"trl-{key['seed']}-{time.time_ns()}",
-                choose_dtype("auto"), options.prompts,
+                "float32", options.prompts,
             )  # fmt: skip
     corpus = corpus_of(split, "modes", key["seed"])
     save_corpus(corpus, project.corpora)
@@ -114,7 +120,7 @@ def _with_trl(
         "model": options.model,
         "train": {"rank": config.rank, "batch_rows": config.batch_rows, "epochs": config.epochs,
                   "seed": config.seed},
-        "dtype": choose_dtype("auto"),
+        "dtype": "float32",
         "padding_free": False,
         "rows": to_json(train),
         "held_out": to_json(validation),

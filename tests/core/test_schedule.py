@@ -39,9 +39,19 @@ def test_without_one_it_follows_from_width_scale_and_method() -> None:
     assert peak_rate(Train(rslora=True), 576).value == pytest.approx(1.25e-4, rel=0.05)
     assert peak_rate(Train(method="dpo"), 576).value == 2.5e-4
     assert peak_rate(Train(), 2048).value == 2.7e-4
-    assert peak_rate(Train(mode="fast"), 576).value == 1e-3
-    assert "fast mode" in peak_rate(Train(mode="fast"), 576).reason
     assert "2,048" in peak_rate(Train(), 2048).reason
+
+
+def test_adapters_on_few_layers_take_twice_the_rate() -> None:
+    fast = Train(mode="fast")
+    assert peak_rate(fast, 576).value == peak_rate(fast, 576, 30).value == 1e-3
+    assert "so few layers" in peak_rate(fast, 576).reason
+    tops = {5: 1e-3, 15: 1e-3, 16: 5e-4, 30: 5e-4}
+    for top, rate in tops.items():
+        assert peak_rate(Train(mode="fast", top_layers=top), 576, 30).value == rate
+    # Of how many layers is not known: no claim that they are few.
+    assert peak_rate(Train(mode="fast", top_layers=5), 576).value == 5e-4
+    assert peak_rate(Train(mode="fast", method="dpo"), 576, 30).value == 2.5e-4
 
 
 @given(st.integers(0, 20_000), st.integers(0, 20_000))

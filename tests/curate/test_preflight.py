@@ -358,7 +358,7 @@ def test_the_estimate_grows_with_the_work_and_is_never_zero(good_rows: list[Row]
     rows = [renderer.row(conversation(row), 2048) for row in good_rows]
     machine = Machine({"float32": 100.0, "bfloat16": 400.0}, 1, "cpu")
     shape = {"parameters": 135_000_000, "trainable": 5_000_000, "layers": 30, "width": 576,
-             "vocabulary": 49152, "by_hand": 1}  # fmt: skip
+             "vocabulary": 49152, "by_hand": 1, "head_in_parts": 1}  # fmt: skip
 
     def of(count: int, **train: Any) -> Any:
         return estimate(rows[:count], rows[:4], parse_config({"train": train}), shape, machine)

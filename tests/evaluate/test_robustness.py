@@ -101,8 +101,14 @@ def test_a_prompt_that_leaves_no_room_for_a_condition_is_counted_and_the_rest_is
         Conversation((Turn("user", text), Turn("assistant", "Clack. " * 14)), Source("h", i))
         for i, text in enumerate(("Short?", "Long? " * 12, "Brief?", "So?"))
     ]
-    replies = [Generated("x" * 20, Ended.stop, 3) for _ in rows]
-    heard = Heard(rows, {"base": [replies], "tuned": [replies]}, by_length, rows)
+    # V without the condition: 1 for the prompt that is left out, a half for the others.
+    sizes = {"base": (10, 10, 10, 10), "tuned": (50, 90, 50, 50), "own": (90, 90, 90, 90)}
+    said = {who: [Generated("x" * n, Ended.stop, 3) for n in some] for who, some in sizes.items()}
+    rows = [
+        Conversation((row.turns[0], Turn("assistant", own.text)), row.source)
+        for row, own in zip(rows, said["own"], strict=True)
+    ]
+    heard = Heard(rows, {"base": [said["base"]], "tuned": [said["tuned"]]}, by_length, rows)
     options = Evaluate(resamples=100, max_new_tokens=8)
     longest = max(
         len(speaker.renderer.prompt(turns, None))
@@ -116,6 +122,8 @@ def test_a_prompt_that_leaves_no_room_for_a_condition_is_counted_and_the_rest_is
         "stop": 0, "prefill": 0, "drift": 1,
     }  # fmt: skip
     assert found["drift"]["voice"]["n"] == 3
+    assert found["drift"]["plain"]["value"] == pytest.approx(0.5)
+    assert found["stop"]["plain"]["value"] == pytest.approx(0.625)
     # Not one has room: unknown, not an error.
     shortest = min(
         len(speaker.renderer.prompt(turns, None))

@@ -13,7 +13,19 @@ from molting.models.decode import decode
 from molting.models.engine import Engine
 from molting.models.fake import fake_model
 
-ENGINE = Engine(fake_model(), adapter=False)
+
+def lively() -> torch.nn.Module:
+    """The fake with livelier weights: as shipped, it says one token over and over."""
+    model = fake_model().requires_grad_(False)
+    generator = torch.Generator().manual_seed(4)
+    for parameter in model.parameters():
+        if parameter.ndim == 2:
+            parameter.normal_(std=0.25, generator=generator)
+    return model
+
+
+MODEL = lively()
+ENGINE = Engine(MODEL, adapter=False)
 
 
 def greedy(logits: torch.Tensor, draw: np.ndarray) -> torch.Tensor:
@@ -48,6 +60,23 @@ def test_law_a_reply_does_not_depend_on_places_neighbours_or_a_shared_prefix(
         together = answers(prompts, most_new, stop)
     for i, prompt in enumerate(prompts):
         assert together[i] == answers([prompt], most_new, stop)[0]
+
+
+@pytest.mark.parametrize("shared", [0, 7, 8, 40, 63, 64, 80])
+def test_replies_are_those_of_the_general_implementation_without_any_cache(shared: int) -> None:
+    head = [(7 * i) % 250 for i in range(shared)]
+    prompts = [(*head, *(100 + i + k for k in range(3 + i))) for i in range(3)]
+    found = answers(prompts, 12, frozenset())
+    said = set()
+    for i, prompt in enumerate(prompts):
+        ids = list(prompt)
+        with torch.inference_mode():
+            for _ in range(12):
+                ids.append(int(MODEL(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+        assert found[i] == (ids[len(prompt) :], False)
+        said |= set(found[i][0])
+    # A model that says one thing whatever stands before would show nothing.
+    assert len(said) > 6
 
 
 def test_a_small_budget_of_memory_only_means_fewer_places(monkeypatch: pytest.MonkeyPatch) -> None:

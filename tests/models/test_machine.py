@@ -43,7 +43,7 @@ def test_a_larger_model_is_expected_to_be_slower() -> None:
     )
 
 
-def test_memory_grows_with_everything_and_is_less_in_half_precision() -> None:
+def test_memory_grows_with_everything_and_is_less_in_half_precision_unless_packed() -> None:
     usual = (10**8, 10**6, 2048, 30, 576, 49152)
     least = training_bytes(*usual, "float32", by_hand=True)
     assert least > 4 * 10**8
@@ -53,6 +53,9 @@ def test_memory_grows_with_everything_and_is_less_in_half_precision() -> None:
         assert training_bytes(*more, "float32", by_hand=True) > least
     assert training_bytes(*usual, "bfloat16", by_hand=True) < least
     assert training_bytes(*usual, "float32", by_hand=False) > least
+    half = training_bytes(*usual, "bfloat16", by_hand=True)
+    assert training_bytes(*usual, "bfloat16", by_hand=True, packed=True) == half + 4 * 10**8
+    assert training_bytes(*usual, "float32", by_hand=True, parted=False) > least + 10**9
 
 
 def test_memory_is_expected_as_it_was_measured() -> None:

@@ -118,7 +118,7 @@ def test_held_out_text_must_not_become_less_likely(
 
 @pytest.mark.parametrize(
     ("code", "then"),
-    [("yes", "overtrained"), ("partly", "overtrained"), ("caricature", "caricature")],
+    [("yes", "overtrained"), ("partly", "overtrained")],
 )
 def test_a_voice_learned_by_heart_is_no_success(code: str, then: str) -> None:
     result = {"perplexity": likelier(20.0, 90.0, 3.9, 5.1), "retention": {"grammar": task(False)}}
@@ -129,6 +129,15 @@ def test_a_voice_learned_by_heart_is_no_success(code: str, then: str) -> None:
     assert "by heart" in made["sentence"]
     assert "perplexity 20.00 → 90.00" in made["sentence"]
     assert "cost more than the margin allows: grammar 80 % → 70 %" in made["sentence"]
+
+
+@pytest.mark.parametrize("code", ["no_gain", "not_measurable", "caricature"])
+def test_without_a_claimed_voice_the_loss_is_told_and_no_cause_is_named(code: str) -> None:
+    made = weigh(verdict(code), {"perplexity": likelier(20.0, 90.0, 3.9, 5.1)})
+    assert made is not None
+    assert made["code"] == code
+    assert "by heart" not in made["sentence"]
+    assert "held-out text perplexity 20.00 → 90.00" in made["sentence"]
 
 
 @pytest.mark.parametrize("passed", [True, None])

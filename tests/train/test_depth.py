@@ -76,14 +76,16 @@ def test_usual_depths(layers: int, expected: list[int]) -> None:
 # The gap of a molt, from what lies in the project.
 
 
-def molt(project: Project, config: Train, losses: list[float], weights: str = "w") -> int:
+def molt(
+    project: Project, config: Train, losses: list[float], weights: str = "w", rate: float = 1e-3
+) -> int:
     number = project.claim_molt(f"f{len(project.molts())}", "c").number
     folder = project.molt_folder(number)
     folder.mkdir(parents=True)
     write_json(folder / "config.json", {"train": msgspec.to_builtins(config)})
     below = {"boundary": 20, "layers": 30} if config.mode == "fast" else None
     history = [{"validation_loss": loss} for loss in losses]
-    train = {"mode": config.mode, "below": below, "history": history}
+    train = {"mode": config.mode, "below": below, "history": history, "learning_rate": rate}
     manifest = {"corpus": "c", "base": {"weights": weights}, "train": train}
     write_json(folder / "manifest.json", manifest)
     return number
@@ -119,7 +121,7 @@ def test_an_exact_molt_of_the_same_settings_tells_it(project: Project) -> None:
 
 def test_the_study_tells_it_with_its_interval(project: Project) -> None:
     molt(project, EXACT, [2.5, 2.1])
-    depth = Depth(10, 30, 1, 1.0, 1.0, 2.0, Estimate(0.013, 0.004, 0.021, 15))
+    depth = Depth(10, 30, 1, 1e-3, 1.0, 1.0, 2.0, Estimate(0.013, 0.004, 0.021, 15))
     study = Depths(10, "rule", (msgspec.structs.replace(depth, top_layers=5, gap=None), depth))
     path = project.study_file("depths", study_key("c", "w", EXACT))
     write_json(path, msgspec.to_builtins(study))
@@ -127,3 +129,7 @@ def test_the_study_tells_it_with_its_interval(project: Project) -> None:
     assert str(gap) == (
         "+0.013 nats/token [+0.004, +0.021], n=15 (after one epoch, `molting study layers`)"
     )
+    # Trained at another rate than the study, which so says nothing of it: the exact molt does.
+    slower = gap_to_exact(project, molt(project, FAST, [2.5, 2.2], rate=5e-4))
+    assert slower is not None
+    assert slower.n is None

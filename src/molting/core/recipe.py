@@ -21,12 +21,12 @@ _NEVER = frozenset({"checkpoint_seconds", "trackers"})
 """These change how a run is kept and watched, and nothing of what comes out."""
 
 
-def recipe(train: Train, width: int) -> dict[str, Any]:
+def recipe(train: Train, width: int, layers: int = 0) -> dict[str, Any]:
     """Settings that are equal when and only when training would be the same, for a base model
-    of `width`: what a method does not look at is left out, and the learning rate is the real one."""
+    of `width` and `layers`: what a method does not look at is left out, and the learning rate is the real one."""
     values = msgspec.to_builtins(train)
     plain = msgspec.to_builtins(Train())
-    values["learning_rate"] = peak_rate(train, width).value
+    values["learning_rate"] = peak_rate(train, width, layers).value
     # The default 32 and a configured 32.0 are the same alpha.
     values["alpha"] = int(train.alpha) if float(train.alpha).is_integer() else train.alpha
     idle = set(_NEVER)

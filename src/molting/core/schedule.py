@@ -12,8 +12,8 @@ MICRO_TOKENS = 1024
 _MEASURED_RATE, _MEASURED_WIDTH, _MEASURED_SCALE = 5e-4, 576, 32.0
 """SmolLM2-135M, rank 16, alpha 32: where the rule below starts from (docs/lab-log.md)."""
 _FAST_TIMES = 2.0
-"""Fast mode's peak rate over that for all layers: a third of the layers moves the output less
-(benchmarks/rates.py: the same loss in half the epochs, 1.804 against 1.813 at best)."""
+"""Peak rate for adapters on at most half of the layers over that for all of them: they move the output
+less (docs/measurements.md: the top third, one persona: the same loss in half the epochs)."""
 _DPO_SHARE = 0.5
 """DPO's peak rate as a share of plain tuning's. Measured in two epochs of 64 rows: at a fifth nothing
 moves, at the whole neutral text loses half (docs/measurements.md)."""
@@ -26,14 +26,15 @@ class Rate(NamedTuple):
     reason: str
 
 
-def peak_rate(train: Train, width: int) -> Rate:
+def peak_rate(train: Train, width: int, layers: int = 0) -> Rate:
     """`train.learning_rate`, or by rule: 5e-4 · √(576 / width) · 32 / (scale · rank).
 
     A wider model takes shorter steps: the rule gives what was measured at width 576, 1.9e-4 at
     4,096 and 1.3e-4 at 8,192, where the QLoRA paper took 2e-4 and 1e-4. A first step of Adam moves
     the output by rate · scale · rank, so rank itself does not matter where alpha stays; a larger
     alpha, or rsLoRA, takes a smaller rate. Never above 5e-4, nor below 1e-5. Fast mode takes twice
-    that, for it adapts a part of the layers.
+    that where it adapts at most half of the `layers` (0: unknown, and then only by its own rule, a
+    third); for DPO that was not measured, and is not done.
     """
     if train.learning_rate is not None:
         return Rate(train.learning_rate, "as configured")
@@ -41,9 +42,10 @@ def peak_rate(train: Train, width: int) -> Rate:
     value = _MEASURED_RATE * math.sqrt(_MEASURED_WIDTH / max(width, _MEASURED_WIDTH))
     value *= min(1.0, _MEASURED_SCALE / reach)
     reason = f"by rule for width {width:,} and scale × rank {reach:g}"
-    if train.mode == "fast":
+    few = train.top_layers is None or 2 * train.top_layers <= layers
+    if train.mode == "fast" and few and train.method != "dpo":
         value *= _FAST_TIMES
-        reason += ", twice that for fast mode"
+        reason += ", twice that for so few layers"
     if train.method == "dpo":
         value *= _DPO_SHARE
         reason += ", half of that for DPO"

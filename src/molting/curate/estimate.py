@@ -42,7 +42,9 @@ def estimate(
     read = tokens * 2 if config.train.method == "dpo" else tokens / (1 - config.train.mix)
     passes = config.train.epochs * (read + sum(len(row.ids) for row in validation) / 3)
     longest = max((len(row.ids) for row in rows), default=0)
-    widest = max(longest, min(MICRO_TOKENS, config.train.batch_rows * longest))
+    # A pair is read in one pass, however long it is.
+    least = longest * (2 if config.train.method == "dpo" else 1)
+    widest = max(least, min(MICRO_TOKENS, config.train.batch_rows * least))
     return Estimate(
         dtype,
         {name: round(value, 1) for name, value in machine.gflops.items()},
@@ -52,6 +54,8 @@ def estimate(
         training_bytes(
             shape["parameters"], shape["trainable"], widest, shape["layers"], shape["width"],
             shape["vocabulary"], dtype, by_hand=bool(shape["by_hand"]),
+            packed=dtype == "bfloat16" and machine.device == "cpu",
+            parted=bool(shape["head_in_parts"]),
         ) / 2**30,
         _available_gib(),
     )  # fmt: skip

@@ -43,7 +43,7 @@ def trained(
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Molt:
     """Stage 4: the molt of this corpus and configuration, trained now, resumed or found."""
-    from molting.models.sources import find_model, model_width
+    from molting.models.sources import find_model, model_size
     from molting.train.checkpoint import drop_checkpoint
     from molting.train.devices import surroundings
 
@@ -53,7 +53,7 @@ def trained(
         from molting.models.quantize import require_bitsandbytes
 
         require_bitsandbytes()
-    key = molt_fingerprint(corpus, config, source.weights, model_width(source))
+    key = molt_fingerprint(corpus, config, source.weights, *model_size(source))
     molt = project.claim_molt(key, corpus.id)
     folder = project.molt_folder(molt.number)
     world = surroundings()
@@ -105,7 +105,7 @@ def _grow(
     from molting.models.base import load_model
     from molting.models.lora import attach_lora, count_parameters, hub_name, save_adapter
     from molting.models.render import Renderer
-    from molting.models.sources import model_width
+    from molting.models.sources import model_size
     from molting.train.gap import gap_to_exact
     from molting.train.loop import Diverged, train
     from molting.train.material import prepare
@@ -115,13 +115,13 @@ def _grow(
     release_memory()
     config = project.config
     folder = project.molt_folder(molt.number)
-    rate = peak_rate(config.train, model_width(source))
+    rate = peak_rate(config.train, *model_size(source))
     watchers: list[Watcher] = []
     if world.first:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         sweep_temporary(folder)
-        settings = recipe(config.train, model_width(source))
+        settings = recipe(config.train, *model_size(source))
         name = f"{project.root.resolve().name}-molt-{molt.number}"
         watchers = [
             MetricsFile(folder / "metrics.jsonl"),
@@ -317,9 +317,11 @@ def measured_depths(
     return found
 
 
-def molt_fingerprint(corpus: Corpus, config: Config, weights: str, width: int) -> str:
-    """Equal when and only when training would be the same run; `width` is the base model's."""
-    settings = recipe(config.train, width)
+def molt_fingerprint(
+    corpus: Corpus, config: Config, weights: str, width: int, layers: int = 0
+) -> str:
+    """Equal when and only when training would be the same run; width and layers are the base's."""
+    settings = recipe(config.train, width, layers)
     return fingerprint("molt", 1, corpus.id, weights, config.base.dtype, settings)
 
 

@@ -56,4 +56,4 @@ CATALOGUE: dict[str, Known] = {
 
 FAKE = "fake"
 """The shipped model for tests: tiny, deterministic, built from a seed, no weights to fetch."""
-FAKE_WIDTH = 48
+FAKE_WIDTH, FAKE_LAYERS = 48, 2

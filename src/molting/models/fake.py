@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from molting.models.catalogue import FAKE_WIDTH
+from molting.models.catalogue import FAKE_LAYERS, FAKE_WIDTH
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}<|end|>\n{% endfor %}"
@@ -47,7 +47,7 @@ def fake_model() -> Any:
         vocab_size=264,
         hidden_size=FAKE_WIDTH,
         intermediate_size=96,
-        num_hidden_layers=2,
+        num_hidden_layers=FAKE_LAYERS,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=2048,

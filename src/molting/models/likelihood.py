@@ -62,16 +62,13 @@ def token_losses(model: Any, batch: Batch) -> Any:
     import torch
 
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    config = inner.config
-    plain_head = all(getattr(config, name, None) in (None, 1, 1.0) for name in _HEAD_EXTRAS)
-    if plain_head:
+    if _plain_logits(inner):
         hidden_BTD = getattr(inner, inner.base_model_prefix)(
             input_ids=batch.ids_BT, attention_mask=batch.attention_BT, use_cache=False
         ).last_hidden_state
         hidden_ND = hidden_BTD.flatten(0, 1)[batch.at_N]
         head = inner.get_output_embeddings()
-        plain = type(head) is torch.nn.Linear and getattr(head, "bias", None) is None
-        if plain and not head.weight.requires_grad:
+        if head_in_parts(inner):
             return _frozen_head_losses(hidden_ND, head.weight, batch.targets_N)
         logits_NV = head(hidden_ND)
     else:
@@ -80,6 +77,20 @@ def token_losses(model: Any, batch: Batch) -> Any:
         ).logits
         logits_NV = logits_BTV.flatten(0, 1)[batch.at_N]
     return torch.nn.functional.cross_entropy(logits_NV.float(), batch.targets_N, reduction="none")
+
+
+def head_in_parts(model: Any) -> bool:
+    """Whether the loss needs no logits of all positions at once: a plain, frozen head."""
+    import torch
+
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    head = inner.get_output_embeddings()
+    plain = type(head) is torch.nn.Linear and getattr(head, "bias", None) is None
+    return _plain_logits(inner) and plain and not head.weight.requires_grad
+
+
+def _plain_logits(inner: Any) -> bool:
+    return all(getattr(inner.config, name, None) in (None, 1, 1.0) for name in _HEAD_EXTRAS)
 
 
 HEAD_ROWS = 128

@@ -13,6 +13,7 @@ from molting.core.errors import ConfigError, UsageError
 from molting.core.project import shown_model
 from molting.models.catalogue import CATALOGUE
 from molting.models.fake import fake_model
+from molting.models.likelihood import head_in_parts
 from molting.models.quiet import quiet
 from molting.models.sources import ModelSource
 from molting.models.top import narrow
@@ -146,7 +147,7 @@ def count_for_shape(shape: dict[str, Any], train: Train) -> tuple[int, int]:
 
 def shape_of(source: ModelSource, train: Train) -> dict[str, int]:
     """Parameters, trainable, layers, width, vocabulary and context of a base model, and whether its
-    gradients are computed by hand; without its weights."""
+    gradients are computed by hand and its head in parts; without its weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -167,4 +168,5 @@ def shape_of(source: ModelSource, train: Train) -> dict[str, int]:
         "vocabulary": int(config.vocab_size),
         "context": int(getattr(config, "max_position_embeddings", 0) or 1 << 30),
         "by_hand": int(train.method != "qlora" and tunable(tuned)),
+        "head_in_parts": int(head_in_parts(tuned)),
     }

@@ -78,19 +78,22 @@ def training_bytes(
     dtype: str,
     *,
     by_hand: bool,
+    packed: bool = False,
+    parted: bool = True,
 ) -> int:
     """Peak memory of training to expect, in bytes: weights, optimizer, activations, logits.
 
     `by_hand`: gradients by `models/tuner.py`; otherwise by PEFT and autograd, which keep more.
-    Measured on SmolLM2-135M in float32: 2.2 and 3.8 GiB, where this says 2.1 and 3.6.
+    `packed`: by hand on a CPU in half precision, where weights stand packed for the way there and the
+    way back beside the model's own. `parted`: the head is computed a few positions at a time.
+    Measured on SmolLM2-135M in float32: 2.2 and 3.8 GiB, where this says 2.1 and 3.5.
     """
     size = 4 if dtype == "float32" else 2
-    # In half precision the weights stand packed for the way there and the way back beside the model.
-    weights = total * size * (3 if by_hand and size == 2 else 1)
+    weights = total * size * (3 if by_hand and packed else 1)
     # Working copy and gradient in `dtype`; master copy and two moments in float32.
     optimizer = trainable * (2 * size + 12)
     # Values kept for the way back, a token, layer and unit of width.
     activations = tokens * layers * width * (12 if by_hand else 34) * size
-    logits = min(tokens, HEAD_ROWS) * vocabulary * (size + 8)
+    logits = (min(tokens, HEAD_ROWS) if parted else tokens) * vocabulary * (size + 8)
     runtime = 600 * 2**20
     return weights + optimizer + activations + logits + runtime

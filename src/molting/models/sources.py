@@ -17,7 +17,7 @@ import msgspec
 from molting.core.artifacts import MANIFEST, atomic_folder, file_hash, read_json, write_json
 from molting.core.errors import ModelNotFound
 from molting.core.progress import Progress, Silent
-from molting.models.catalogue import CATALOGUE, FAKE, FAKE_WIDTH
+from molting.models.catalogue import CATALOGUE, FAKE, FAKE_LAYERS, FAKE_WIDTH
 from molting.models.fetch import from_hub, from_wheel, one_line
 from molting.models.fetch import installed as _installed_file
 from molting.models.fetch import sha256 as file_sha256
@@ -45,16 +45,18 @@ def cache_root() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "molting"
 
 
-def model_width(source: ModelSource) -> int:
-    """Width of the model's hidden states, from its `config.json`; 0 where it does not say."""
+def model_size(source: ModelSource) -> tuple[int, int]:
+    """Width of the hidden states and number of layers, from `config.json`; 0 where it does not say."""
     if source.folder is None:
-        return FAKE_WIDTH
+        return FAKE_WIDTH, FAKE_LAYERS
     values = read_json(source.folder / "config.json")
-    for part in (values, values.get("text_config") or {}):
-        for name in ("hidden_size", "n_embd", "d_model"):
-            if isinstance(part.get(name), int):
-                return int(part[name])
-    return 0
+    parts = (values, values.get("text_config") or {})
+
+    def first(*names: str) -> int:
+        there = (part[n] for part in parts for n in names if isinstance(part.get(n), int))
+        return next(there, 0)
+
+    return first("hidden_size", "n_embd", "d_model"), first("num_hidden_layers", "n_layer")
 
 
 def find_model(

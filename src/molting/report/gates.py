@@ -93,18 +93,18 @@ def weigh(verdict: dict[str, Any] | None, result: Mapping[str, Any]) -> dict[str
     weighed = verdict | {"lost": [gate.name for gate in gates]}
     if not gates:
         return weighed
-    by_heart = [gate for gate in gates if gate.name == HELD_OUT]
-    others = [gate for gate in gates if gate.name != HELD_OUT]
+    claimed = verdict["code"] in _EARNED
+    by_heart = [gate for gate in gates if gate.name == HELD_OUT and claimed]
     for gate in by_heart:
         weighed["sentence"] += (
-            " But it has its training rows by heart: what the persona says elsewhere has become "
-            f"less likely than for the untouched model ({gate.shown}). Train for fewer epochs, at a "
+            " But what the persona says elsewhere has become less likely than for the untouched "
+            f"model ({gate.shown}), as when rows are learned by heart. Train for fewer epochs, at a "
             "lower rate, or on more rows."
         )
-    if others:
-        told = "; ".join(f"{gate.label} {gate.shown}" for gate in others)
+    told = "; ".join(f"{gate.label} {gate.shown}" for gate in gates if gate not in by_heart)
+    if told:
         weighed["sentence"] += f" It has cost more than the margin allows: {told}."
-    if verdict["code"] in _EARNED:
+    if claimed:
         weighed["code"] = "overtrained" if by_heart else "at_a_cost"
     return weighed
 

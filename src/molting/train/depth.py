@@ -14,6 +14,7 @@ from molting.core.config import Train, fingerprint
 from molting.core.errors import UsageError
 from molting.core.progress import Progress, Silent
 from molting.core.recipe import recipe
+from molting.core.schedule import peak_rate
 from molting.memory.boundaries import Boundaries
 from molting.memory.store import Memory
 from molting.models.base import LoadedModel, load_model
@@ -35,6 +36,8 @@ class Depth(msgspec.Struct, frozen=True):
     top_layers: int
     of_layers: int
     trainable_parameters: int
+    learning_rate: float
+    """Its peak: what a run of that mode takes."""
     fill_seconds: float | None
     """Once: what lies below, computed and remembered. None: nothing lies below."""
     epoch_seconds: float
@@ -118,6 +121,7 @@ def _one(
     depth: int,
     memory: Memory,
 ) -> tuple[Depth, list[RowLoss]]:
+    layers = int(base.model.config.num_hidden_layers)
     fresh = load_model(base.source, base.dtype)
     model = attach_lora(fresh.model, settings, "depths", settings.seed)
     pad_id = fresh.tokenizer.pad_token_id or 0
@@ -137,8 +141,9 @@ def _one(
     losses = stepper.losses(validation)
     return Depth(
         depth,
-        int(base.model.config.num_hidden_layers),
+        layers,
         count_parameters(model)[0],
+        peak_rate(settings, int(base.model.config.hidden_size), layers).value,
         filled,
         round(outcome.position.seconds, 2),
         mean_loss(losses),

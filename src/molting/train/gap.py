@@ -39,20 +39,21 @@ def gap_to_exact(project: Project, number: int) -> Gap | None:
     if train is None or train.mode != "fast" or not manifest["train"]["below"]:
         return None
     key = study_key(manifest["corpus"], manifest["base"]["weights"], train)
-    below = manifest["train"]["below"]
-    return _studied(project, key, below["layers"] - below["boundary"]) or _sibling(
-        project, key, manifest
-    )
+    return _studied(project, key, manifest["train"]) or _sibling(project, key, manifest)
 
 
-def _studied(project: Project, key: str, top_layers: int) -> Gap | None:
+def _studied(project: Project, key: str, trained: dict[str, Any]) -> Gap | None:
+    """What the study found of as many layers at the same peak rate."""
+    below = trained["below"]
+    top_layers = below["layers"] - below["boundary"]
     path = project.study_file("depths", key)
     if not path.exists():
         return None
     depths = msgspec.convert(read_json(path), Depths)
     for depth in depths.measured:
         gap = depth.gap
-        if depth.top_layers == top_layers and gap is not None and gap.value is not None:
+        same = depth.top_layers == top_layers and depth.learning_rate == trained["learning_rate"]
+        if same and gap is not None and gap.value is not None:
             return Gap(
                 gap.value, gap.low, gap.high, gap.n, "after one epoch, `molting study layers`"
             )

@@ -90,7 +90,7 @@ def train(
         raise UsageError("train.voice_prompts cannot be used with FSDP; set it to 0")
     progress = progress if world.first else Silent()
     plain, preference = _objectives(rows, validation, config, pairs)
-    peak = peak_rate(config, int(getattr(model.config, "hidden_size", 0))).value
+    peak = peak_rate(config, *_size(model)).value
     per_epoch = steps_per_epoch(len(plain.leads), config.batch_rows)
     warmup, total = warmup_and_total(len(plain.leads), config)
     state = State(model, config)
@@ -205,6 +205,13 @@ def train(
             f"look at the rows (`molting check`), or lower train.learning_rate (now {peak:g})"
         )
     return outcome(stopped_by)
+
+
+def _size(model: Any) -> tuple[int, int]:
+    """Width and layers; 0 where the architecture has other names for them."""
+    names = ("hidden_size", "num_hidden_layers")
+    width, layers = (int(getattr(model.config, name, 0)) for name in names)
+    return width, layers
 
 
 def _objectives(
