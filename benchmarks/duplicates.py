@@ -30,7 +30,8 @@ import numpy as np
 from benchmarks.planted_copies import Planted, grams3, grams4, planted
 from benchmarks.semantic import wilson
 from molting.core.errors import MoltingError
-from molting.models.encoders import Encoder, load_encoder
+from molting.models.encoders import load_encoder
+from molting.models.vectors import Encoder
 from molting.signals.duplicates import Duplicates, Pair, find_duplicates, groups
 from molting.signals.engines import Engine, LocalEngine
 from molting.signals.semantic import FLOOR, THRESHOLD, semantic_pairs

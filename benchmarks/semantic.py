@@ -26,14 +26,8 @@ import numpy as np
 
 from molting.core.errors import MoltingError
 from molting.models.encoders import load_encoder
-from molting.signals.semantic import (
-    FLOOR,
-    THRESHOLD,
-    feature_names,
-    features,
-    pair_scores,
-    semantic_pairs,
-)
+from molting.signals.pair_features import feature_names, features
+from molting.signals.semantic import FLOOR, THRESHOLD, pair_scores, semantic_pairs
 from molting.signals.wording import Wording
 
 DATA = Path("../shared/data")

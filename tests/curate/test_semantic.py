@@ -125,11 +125,11 @@ def test_the_judge_decides_what_the_search_proposes(monkeypatch: pytest.MonkeyPa
             return super().encode(texts)
 
     monkeypatch.setattr(
-        "molting.signals.semantic.calibration_of",
+        "molting.signals.semantic.calibrate",
         lambda encoder: semantic_calibration(encoder),
     )
     from molting.signals.calibration import KNOWN
-    from molting.signals.semantic import Calibration
+    from molting.signals.pair_features import Calibration
 
     def semantic_calibration(encoder: Any) -> Calibration:
         # A judge that believes in nothing.

@@ -23,11 +23,12 @@ from molting.core.errors import ModelNotFound
 from molting.core.progress import Silent
 from molting.models import minilm
 from molting.models.base import load_model
-from molting.models.encoders import Encoder, TokenEncoder, load_encoder, unit, whole
+from molting.models.encoders import load_encoder
 from molting.models.quiet import quiet
 from molting.models.sentence import TransformerEncoder
 from molting.models.sources import cache_root, find_model
 from molting.models.static import StaticEncoder, distil
+from molting.models.vectors import Encoder, TokenEncoder, unit, whole
 from molting.models.vocabulary import token_weights
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abc.!", "the", "cat", "sat", "dog", "ran", "far"]

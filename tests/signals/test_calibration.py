@@ -8,7 +8,8 @@ import pytest
 from molting.models.encoders import FakeEncoder
 from molting.signals import calibration
 from molting.signals.calibration import KNOWN, calibrate, fit, regression, training_pairs, written
-from molting.signals.semantic import feature_names, pair_scores
+from molting.signals.pair_features import feature_names
+from molting.signals.semantic import pair_scores
 from molting.signals.text import fold
 from molting.signals.wording import NAMES
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molting.models.encoders import unit
+from molting.models.vectors import unit
 from molting.signals import neighbours
 from molting.signals.engines import LocalEngine
 from molting.signals.neighbours import close_pairs

@@ -15,7 +15,7 @@ from molting.core.project import CONFIG_FILE, open_project
 
 if TYPE_CHECKING:
     from molting.models.base import LoadedModel
-    from molting.models.encoders import Encoder
+    from molting.models.vectors import Encoder
 
 DEFAULT_ENCODER = "minilm"
 _HEADERS = {

@@ -76,11 +76,6 @@ def make_queue(project: Project, count: int | None, terminal: Terminal) -> list[
     return review_queue(rows, corpus, project.config, count or project.config.review.rows)
 
 
-def ack(decision: Decision) -> str:
-    """The line that says that a decision is on the disk: number, action, row, id."""
-    return f"{decision.number} {decision.action} {decision.row} {decision.id}"
-
-
 def _review(project: Project, journal: Journal, reviewer: str, options: Options) -> None:
     from molting.cli.review_screen import queue_table
     from molting.cli.review_session import interactive, scripted
@@ -141,6 +136,8 @@ def _decide(project: Project, journal: Journal, reviewer: str, options: Options)
     if options.as_json:
         print_json(decision)
     else:
+        from molting.cli.review_session import ack
+
         out().print(ack(decision), markup=False, soft_wrap=True)
 
 

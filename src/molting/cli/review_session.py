@@ -241,9 +241,12 @@ def _keys() -> str:
     return "\x1b" if pressed.startswith("\x1b") else pressed
 
 
-def _acknowledge(decision: Decision) -> None:
-    from molting.cli.review import ack
+def ack(decision: Decision) -> str:
+    """The line that says that a decision is on the disk: number, action, row, id."""
+    return f"{decision.number} {decision.action} {decision.row} {decision.id}"
 
+
+def _acknowledge(decision: Decision) -> None:
     # Written only after the decision is: whoever reads this line can rely on it.
     sys.stdout.write(ack(decision) + "\n")
     sys.stdout.flush()

@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from molting.core.errors import InputError
-from molting.curate.formats import Format, ReadFile, rows_to_file
+from molting.curate.formats import ReadFile, rows_to_file
 from molting.curate.readers import SUFFIXES, read_rows
+from molting.curate.row_keys import Format
 
 _HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 _SPLIT = re.compile(

@@ -6,17 +6,17 @@ import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from molting.core.conversation import Conversation, Role, Source, Turn
 from molting.core.errors import InputError
 from molting.curate.chats.discord import looks_like_messages
+from molting.curate.chats.reading import chat_in_json
 from molting.curate.chats.record import storable
 from molting.curate.readers import read_rows
-
-Format = Literal["messages", "sharegpt", "alpaca", "pairs"]
+from molting.curate.row_keys import Format, format_of, pair_keys
 
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system",
@@ -25,8 +25,6 @@ _ROLES: dict[str, Role] = {
     "chatgpt": "assistant", "bing": "assistant", "bard": "assistant", "ai": "assistant",
 }  # fmt: skip
 _TOOL_ROLES = {"tool", "function", "function_call", "tool_call", "observation", "ipython"}
-_PROMPTS = ("prompt", "question", "input", "query", "user", "context")
-_REPLIES = ("response", "reply", "completion", "answer", "output", "assistant", "chosen")
 
 
 class ReadFile(msgspec.Struct, frozen=True):
@@ -93,8 +91,6 @@ def detect(rows: Sequence[tuple[int, Any]], shown: str) -> Format:
 
 def _refuse_chats(rows: Sequence[tuple[int, Any]], shown: str) -> None:
     """A chat export says who spoke, not who the persona is: that takes a person's word."""
-    from molting.curate.chats.reading import chat_in_json
-
     values = [row for _, row in rows[:50]]
     if len(rows) == 1 and isinstance(values[0], dict) and chat_in_json(values[0]):
         kind = "a chat export"
@@ -103,26 +99,6 @@ def _refuse_chats(rows: Sequence[tuple[int, Any]], shown: str) -> None:
     else:
         return
     raise InputError(f"is {kind}; `molting import FILE --as NAME` makes rows of it", file=shown)
-
-
-def format_of(row: object) -> Format | None:
-    """The format of one row by its keys, or None."""
-    if not isinstance(row, dict):
-        return None
-    if "messages" in row:
-        return "messages"
-    if "conversations" in row or "conversation" in row:
-        return "sharegpt"
-    if "instruction" in row and ("output" in row or "response" in row):
-        return "alpaca"
-    return "pairs" if _pair_keys(row) else None
-
-
-def _pair_keys(row: dict[str, Any]) -> tuple[str, str] | None:
-    lower = {str(key).strip().lower(): key for key in row}
-    prompt = next((lower[key] for key in _PROMPTS if key in lower), None)
-    reply = next((lower[key] for key in _REPLIES if key in lower and lower[key] != prompt), None)
-    return (prompt, reply) if prompt is not None and reply is not None else None
 
 
 def _turns(row: Any, kind: Format, shown: str, line: int) -> tuple[list[Turn], int]:
@@ -150,7 +126,7 @@ def _turns(row: Any, kind: Format, shown: str, line: int) -> tuple[list[Turn], i
         reply_key = "output" if "output" in row else "response"
         reply = _text(row.get(reply_key), reply_key, shown, line)
     else:
-        keys = _pair_keys(row)
+        keys = pair_keys(row)
         if keys is None:
             raise InputError("has no prompt and response", file=shown, line=line)
         prompt, reply = (_text(row[key], key, shown, line) for key in keys)

@@ -11,7 +11,7 @@ from molting.curate.grouping import RowDuplicates, Units
 from molting.signals.duplicates import Pair, groups
 
 if TYPE_CHECKING:
-    from molting.models.encoders import Encoder
+    from molting.models.vectors import Encoder
 
 
 WIDE = 0.3

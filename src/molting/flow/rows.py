@@ -116,8 +116,9 @@ def semantic_finder(project: Project, progress: Progress) -> Iterator[SemanticFi
     from molting.memory.embeddings import Remembered
     from molting.memory.store import project_memory
     from molting.models.catalogue import FAKE
-    from molting.models.encoders import Encoder, load_encoder
+    from molting.models.encoders import load_encoder
     from molting.models.minilm import find_minilm
+    from molting.models.vectors import Encoder
 
     config = project.config
     if config.curate.semantic == "off":

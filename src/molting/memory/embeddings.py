@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from molting.memory.store import Memory, kind_of
-from molting.models.encoders import Encoder, Rows, unit
+from molting.models.vectors import Encoder, Rows, unit
 
 _CHUNK = 4096
 """Rows are put away this many at a time, so that an interrupted run goes on from there."""

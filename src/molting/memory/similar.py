@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from molting.memory.store import Memory, key_of
-from molting.models.encoders import Encoder
+from molting.models.vectors import Encoder
 
 _TABLES, _BITS = 16, 12
 """Two texts at cosine .95 share a bucket of at least one table with probability .995, at .8 with

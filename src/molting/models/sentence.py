@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from molting.core.artifacts import file_hash, read_json
 from molting.core.errors import ModelNotFound
-from molting.models.encoders import Rows, module_names, unit, whole
 from molting.models.fetch import one_line
 from molting.models.machine import choose_dtype
 from molting.models.quiet import quiet
+from molting.models.vectors import Rows, module_names, unit, whole
 from molting.models.vocabulary import token_weights
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from molting.core.artifacts import read_json
 from molting.core.errors import UsageError
 from molting.models.base import LoadedModel, load_tokenizer
-from molting.models.encoders import whole
 from molting.models.engine import Engine, supported
 from molting.models.fake import fake_model
 from molting.models.sources import ModelSource
+from molting.models.vectors import whole
 
 POOLINGS = ("mean", "last", "max")
 """All three are kept: they cost nothing beside the pass that they are taken from."""

@@ -16,9 +16,9 @@ from typing import Any
 
 from molting.core.artifacts import file_hash, write_json
 from molting.core.errors import ModelNotFound
-from molting.models.encoders import Rows, unit, whole
 from molting.models.fetch import one_line
 from molting.models.sentence import TransformerEncoder, read_tokenizer
+from molting.models.vectors import Rows, unit, whole
 from molting.models.vocabulary import token_weights
 
 _CHUNK = 32768

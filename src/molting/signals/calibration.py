@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from molting.models.encoders import Encoder, load_encoder
+from molting.models.encoders import load_encoder
+from molting.models.vectors import Encoder
 from molting.signals import wording
-from molting.signals.semantic import Calibration, feature_names, features
+from molting.signals.pair_features import Calibration, feature_names, features
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,8 +21,8 @@ from molting.curate.chats.script import looks_like_script, read_script
 from molting.curate.chats.slack import channel_files, read_slack, slack_files
 from molting.curate.chats.telegram import looks_like_telegram, read_telegram
 from molting.curate.chats.whatsapp import looks_like_whatsapp, read_whatsapp
-from molting.curate.formats import format_of
 from molting.curate.readers import SUFFIXES, decode_json, read_rows
+from molting.curate.row_keys import format_of
 
 KNOWN = (
     "WhatsApp .txt, Telegram result.json, DiscordChatExporter JSON, a Slack export (folder or "
