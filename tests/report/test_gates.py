@@ -81,7 +81,7 @@ def test_changes_are_told_so_that_more_is_better() -> None:
     assert found["copying"].change == pytest.approx({"value": -0.35, "low": -0.5, "high": -0.2})
     assert found["diversity"].change == pytest.approx({"value": -0.45, "low": -0.5, "high": -0.4})
     assert found["copying"].shown == "5 % → 40 %"
-    assert found["wiki_perplexity"].label == "wiki perplexity"
+    assert found["wiki_perplexity"].label == "wiki"
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,8 @@ def _retained(name: str, entry: Mapping[str, Any]) -> Gate:
     else:
         change = _turned(values, lambda value: 1 - value / base)
         shown = f"perplexity {_number(base)} → {_number(entry['tuned'])}"
-    label = _NAMES.get(name, name.replace("_", " "))
+    # What is measured is said behind it.
+    label = _NAMES.get(name, name.removesuffix("_perplexity").replace("_", " "))
     return Gate(name, label, shown, change, entry["margin"], entry["n"], entry["passed"])
 
 
