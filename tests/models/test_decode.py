@@ -82,7 +82,7 @@ def test_replies_are_those_of_the_general_implementation_without_any_cache(share
 def test_a_small_budget_of_memory_only_means_fewer_places(monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [tuple(range(i, i + 30 + i)) for i in range(6)]
     free = answers(prompts, 12, frozenset())
-    monkeypatch.setattr(module, "_CACHE_BYTES", 1)
+    monkeypatch.setattr(module, "CACHE_BYTES", 1)
     assert answers(prompts, 12, frozenset()) == free
 
 

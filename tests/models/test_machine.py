@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from molting.models import machine
-from molting.models.machine import Machine, choose_dtype, measure_machine, training_bytes
+from molting.models.machine import (
+    Machine,
+    choose_dtype,
+    evaluation_bytes,
+    measure_machine,
+    training_bytes,
+)
 
 
 def test_both_dtypes_are_timed_and_one_is_chosen() -> None:
@@ -63,3 +69,7 @@ def test_memory_is_expected_as_it_was_measured() -> None:
     smol = (139_399_488, 4_884_480, 1024, 30, 576, 49152)
     assert training_bytes(*smol, "float32", by_hand=True) / 2**30 == pytest.approx(2.2, abs=0.2)
     assert training_bytes(*smol, "float32", by_hand=False) / 2**30 == pytest.approx(3.8, abs=0.3)
+    whole_run = evaluation_bytes(139_399_488, 1120, 30, 576, "float32")
+    assert whole_run / 2**30 == pytest.approx(3.3, abs=0.4)
+    # The cache of a tiny model is tiny.
+    assert evaluation_bytes(60_000, 1120, 2, 48, "float32") < 1.2 * 2**30

@@ -9,7 +9,7 @@ import msgspec
 
 from molting.core.config import Config
 from molting.core.schedule import MICRO_TOKENS
-from molting.models.machine import Machine, training_bytes
+from molting.models.machine import Machine, evaluation_bytes, training_bytes
 from molting.models.render import Rendered
 
 
@@ -23,6 +23,7 @@ class Estimate(msgspec.Struct, frozen=True):
     train_minutes: float
     """If every epoch is run; early stopping usually ends sooner."""
     memory_gib: float
+    """Of training or of evaluation, whichever takes more."""
     available_gib: float | None
 
 
@@ -45,20 +46,25 @@ def estimate(
     # A pair is read in one pass, however long it is.
     least = longest * (2 if config.train.method == "dpo" else 1)
     widest = max(least, min(MICRO_TOKENS, config.train.batch_rows * least))
+    trained = training_bytes(
+        shape["parameters"], shape["trainable"], widest, shape["layers"], shape["width"],
+        shape["vocabulary"], dtype, by_hand=bool(shape["by_hand"]),
+        packed=dtype == "bfloat16" and machine.device == "cpu",
+        parted=bool(shape["head_in_parts"]),
+    )  # fmt: skip
+    answered = evaluation_bytes(
+        shape["parameters"], longest + config.evaluate.max_new_tokens, shape["layers"],
+        shape["width"], dtype,
+    )  # fmt: skip
     return Estimate(
         dtype,
         {name: round(value, 1) for name, value in machine.gflops.items()},
         tokens,
         sum(row.trained_tokens for row in rows),
         passes / speed / 60,
-        training_bytes(
-            shape["parameters"], shape["trainable"], widest, shape["layers"], shape["width"],
-            shape["vocabulary"], dtype, by_hand=bool(shape["by_hand"]),
-            packed=dtype == "bfloat16" and machine.device == "cpu",
-            parted=bool(shape["head_in_parts"]),
-        ) / 2**30,
+        max(trained, answered) / 2**30,
         _available_gib(),
-    )  # fmt: skip
+    )
 
 
 def _available_gib() -> float | None:

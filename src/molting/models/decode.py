@@ -14,7 +14,7 @@ from molting.models.engine import Engine, KeyValues, common_prefix
 
 MOST_ROWS = 64
 """On two cores a product of 64 rows runs at nine tenths of the speed of 256 (measured)."""
-_CACHE_BYTES = 512 << 20
+CACHE_BYTES = 512 << 20
 _LEAST_PREFIX, _LEAST_KEPT_APART = 8, 64
 """A shared prefix is read once from the first length on; from the second on it is kept once too, and
 below it is copied into every row's cache, where a step then has one product less a layer."""
@@ -156,7 +156,7 @@ class _Batch:
         """How many rows with prompts of this length the cache may hold."""
         tokens = self.copied + length + self.most_new
         bytes_a_row = self.engine.cache_bytes() * _rounded(tokens)
-        return max(1, min(MOST_ROWS, _CACHE_BYTES // bytes_a_row))
+        return max(1, min(MOST_ROWS, CACHE_BYTES // bytes_a_row))
 
     def _room(self, rows: int, tokens: int) -> KeyValues:
         """The cache, enlarged if it has no room for this; tokens come in steps of 32."""
