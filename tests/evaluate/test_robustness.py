@@ -110,12 +110,12 @@ def test_a_prompt_that_leaves_no_room_for_a_condition_is_counted_and_the_rest_is
     ]
     heard = Heard(rows, {"base": [said["base"]], "tuned": [said["tuned"]]}, by_length, rows)
     options = Evaluate(resamples=100, max_new_tokens=8)
-    longest = max(
+    lengths = [
         len(speaker.renderer.prompt(turns, None))
         for turns in asked_under("drift", [row.context for row in rows])
-    )
+    ]
     # One token too few for the longest of the prompts behind four exchanges.
-    monkeypatch.setattr(speaker.base.model.config, "max_position_embeddings", longest + 7)
+    monkeypatch.setattr(speaker.base.model.config, "max_position_embeddings", max(lengths) + 7)
     found = robustness(heard, speaker, options)
     assert found is not None
     assert {name: values["no_room"] for name, values in found.items()} == {
@@ -125,11 +125,7 @@ def test_a_prompt_that_leaves_no_room_for_a_condition_is_counted_and_the_rest_is
     assert found["drift"]["plain"]["value"] == pytest.approx(0.5)
     assert found["stop"]["plain"]["value"] == pytest.approx(0.625)
     # Not one has room: unknown, not an error.
-    shortest = min(
-        len(speaker.renderer.prompt(turns, None))
-        for turns in asked_under("drift", [row.context for row in rows])
-    )
-    monkeypatch.setattr(speaker.base.model.config, "max_position_embeddings", shortest + 7)
+    monkeypatch.setattr(speaker.base.model.config, "max_position_embeddings", min(lengths) + 7)
     found = robustness(heard, speaker, options)
     assert found is not None
     assert found["drift"]["voice"] == {"value": None, "low": None, "high": None, "n": 0}

@@ -23,7 +23,8 @@ _NEVER = frozenset({"checkpoint_seconds", "trackers"})
 
 def recipe(train: Train, width: int, layers: int = 0) -> dict[str, Any]:
     """Settings that are equal when and only when training would be the same, for a base model
-    of `width` and `layers`: what a method does not look at is left out, and the learning rate is the real one."""
+    of `width` and `layers`: what a method does not look at is left out, and the learning rate is
+    the real one."""
     values = msgspec.to_builtins(train)
     plain = msgspec.to_builtins(Train())
     values["learning_rate"] = peak_rate(train, width, layers).value

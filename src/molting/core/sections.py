@@ -189,7 +189,7 @@ class Train(_Section, frozen=True):
         Above | None,
         Meta(
             description="peak learning rate of AdamW (absent: by a rule of method, width and "
-            "LoRA scale, said before training; 5e-4 for smollm2-135m at rank 16, twice that in fast mode)",
+            "LoRA scale, said before training; 5e-4 for smollm2-135m, twice that in fast mode)",
         ),
     ] = None
     batch_rows: Annotated[int, Meta(ge=1, description="conversations in an optimizer step")] = 8

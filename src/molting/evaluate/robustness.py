@@ -64,6 +64,7 @@ def robustness(heard: Heard, speaker: Speaker, options: Evaluate) -> dict[str, A
         return None
     tokens = min(_TOKENS, options.max_new_tokens)
     sampling = Sampling(tokens, options.temperature, options.top_p, options.seed)
+    contexts = [row.context for row in rows]
     count, prompts = len(rows), [row.prompt for row in rows]
     scores = Scores(
         heard.voice(prompts, [reply.text for reply in heard.replies["base"][0][:count]]),
@@ -72,7 +73,7 @@ def robustness(heard: Heard, speaker: Speaker, options: Evaluate) -> dict[str, A
     )
     found: dict[str, Any] = {}
     for number, condition in enumerate(CONDITIONS):
-        asked = asked_under(condition, [row.context for row in rows])
+        asked = asked_under(condition, contexts)
         begun = _begun(condition, count)
         # What a condition adds may be more than the model's context has room for.
         room = [i for i in range(count) if speaker.fits("tuned", asked[i], sampling, begun[i])]

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from molting.models.engine import Engine, common_prefix
+from molting.models.engine import Engine, common_prefix, inner_model
 from molting.models.render import Rendered
 
 _HEAD_EXTRAS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
@@ -61,7 +61,7 @@ def token_losses(model: Any, batch: Batch) -> Any:
     """Cross entropy of every trained token, float32, shape (N,)."""
     import torch
 
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner = inner_model(model)
     if _plain_logits(inner):
         hidden_BTD = getattr(inner, inner.base_model_prefix)(
             input_ids=batch.ids_BT, attention_mask=batch.attention_BT, use_cache=False
@@ -83,7 +83,7 @@ def head_in_parts(model: Any) -> bool:
     """Whether the loss needs no logits of all positions at once: a plain, frozen head."""
     import torch
 
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner = inner_model(model)
     head = inner.get_output_embeddings()
     plain = type(head) is torch.nn.Linear and getattr(head, "bias", None) is None
     return _plain_logits(inner) and plain and not head.weight.requires_grad

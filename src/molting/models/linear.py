@@ -53,12 +53,7 @@ def _packed(weight: Any) -> Any:
     import torch
 
     try:
-        able = (
-            torch.ops.mkldnn._is_mkldnn_bf16_supported()
-            if weight.dtype == torch.bfloat16
-            else bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
-        )
-        if not able:
+        if weight.dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
             return None
         return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), 64)
     except (AttributeError, RuntimeError):

@@ -11,9 +11,11 @@ from molting.core.artifacts import read_json
 if TYPE_CHECKING:
     import numpy as np
 
+    Array = np.ndarray[Any, Any]
     Rows = np.ndarray[Any, np.dtype[np.float32]]
 else:
-    Rows = Any
+    # Whoever only names them need not load numpy.
+    Array = Rows = Any
 
 
 class Encoder(Protocol):

@@ -16,21 +16,13 @@ import random
 import sys
 from collections.abc import Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from molting.models.encoders import load_encoder
-from molting.models.vectors import Encoder
+from molting.models.vectors import Array, Encoder
 from molting.signals import wording
 from molting.signals.pair_features import Calibration, feature_names, features
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
-else:
-    Array = Any
 
 _WEIGHTS = {
     "same": 1.0, "edited": 0.6, "topic": 1.0, "answer": 1.0, "chance": 0.3, "close": 1.0,

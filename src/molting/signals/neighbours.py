@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+from molting.models.vectors import Array
 from molting.signals.engines import Engine, LocalEngine, Shared
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
-else:
-    Array = Any
 
 _EXACT_ROWS = 10_000
 """Up to here every pair is compared, which takes a second or two on one core."""

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from molting.memory.embeddings import Remembered, remembered_values
-from molting.models.vectors import Encoder, TokenEncoder
+from molting.models.vectors import Array, Encoder, TokenEncoder
 from molting.signals import wording
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
-else:
-    Array = Any
 
 _TEXTS_AT_ONCE = 8192
 _PAIRS_AT_ONCE = 512

@@ -8,22 +8,14 @@ it is one of several signals, and a logistic regression over texts written for i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
-from molting.models.vectors import Encoder
+from molting.models.vectors import Array, Encoder
 from molting.signals.calibration import calibrate
 from molting.signals.duplicates import Pair
 from molting.signals.engines import Engine
 from molting.signals.neighbours import close_pairs
 from molting.signals.pair_features import Calibration, features
 from molting.signals.text import fold
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
-else:
-    Array = Any
 
 THRESHOLD = 0.8
 """From here on a pair is called a semantic duplicate."""
