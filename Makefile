@@ -29,7 +29,7 @@ demo: $(READY)
 	$(BIN)/molting run $(EXAMPLE)
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks

@@ -4,6 +4,7 @@ its own, and a project so small that the fake model takes it through every stage
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -24,6 +25,18 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "skerry"
+SLOW = ("test_real_model.py", "test_resume.py")
+"""Whoever takes one of these last keeps all others waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: SLOW.index(item.path.name) if item.path.name in SLOW else len(SLOW))
+
+
+def pytest_collection_finish() -> None:
+    # Millions of objects of imported libraries, none of them garbage: a collection that looks at
+    # them all takes half a second, and many a test asks for several.
+    gc.freeze()
 
 
 @dataclass(frozen=True)
@@ -147,11 +160,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 # Everything heavy is imported once; each job is a fork of that, so a run that is to be killed
 # starts in a fraction of a second. A job names its own process in the first line it answers.
 _SERVER = """
-import json, os, signal, sys
+import gc, json, os, signal, sys
 import torch, transformers, peft, sklearn.linear_model, pyarrow.parquet, scipy.stats
 import transformers.models.llama.modeling_llama, safetensors.torch, peft.tuners.lora
+import matplotlib.figure, matplotlib.backends.backend_agg, matplotlib.backends.backend_svg
 import molting.cli.stages, molting.flow
 from molting.cli.main import main
+from molting.models.machine import measure_machine
+measure_machine()
+gc.freeze()
 # A shell's background jobs ignore it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for line in sys.stdin:

@@ -43,24 +43,24 @@ def test_the_real_model_learns_in_one_epoch_and_plain_peft_reads_the_adapter(
         tmp_path / "project",
         rows=50,
         held_out=4,
-        curate={"target": 16, "semantic": "off"},
+        curate={"target": 12, "semantic": "off"},
         base={"model": MODEL, "dtype": "auto"},
         train={"epochs": 1, "batch_rows": 4, "learning_rate": 1e-3},
-        evaluate={"max_new_tokens": 16, "resamples": 200, "choices": 2, "robustness": 2},
+        evaluate={"max_new_tokens": 8, "resamples": 200, "choices": 2, "robustness": 1},
         split={"validation_rows": 3},
     )
     # A fraction of the texts and questions, and of the time.
-    neutral = neutral_replies()[::6]
+    neutral = neutral_replies()[::12]
     monkeypatch.setattr("molting.evaluate.retention.neutral_replies", lambda: neutral)
-    few = tuple(ItemSet(some.name, some.kind, some.items[:4]) for some in shipped_sets())
+    few = tuple(ItemSet(some.name, some.kind, some.items[:2]) for some in shipped_sets())
     monkeypatch.setattr("molting.evaluate.retention.shipped_sets", lambda: few)
-    monkeypatch.setattr("molting.evaluate.measure.DETECTOR_PROMPTS", 12)
+    monkeypatch.setattr("molting.evaluate.measure.DETECTOR_PROMPTS", 8)
     monkeypatch.setattr("molting.evaluate.probes.IDENTITY_QUESTIONS", IDENTITY_QUESTIONS[:1])
     done = molting("run", root, "--json")
     assert done.code == 0, done.err
     shown = done.json
     assert shown["molt"] == 1
-    assert shown["corpus"]["splits"]["train"] == 16
+    assert shown["corpus"]["splits"]["train"] == 12
     assert shown["train"]["total_parameters"] > 135_000_000
     history = json.loads((root / ".molting/molts/1/manifest.json").read_text())["train"]["history"]
     before, after = (record["validation_loss"] for record in history)

@@ -15,6 +15,7 @@ import msgspec
 
 from molting.core.artifacts import MANIFEST, read_json, storage_errors
 from molting.core.config import Config, load_config
+from molting.core.database import PATIENCE, write_ahead
 from molting.core.errors import DamagedStore, MoltingError, StorageError, UsageError
 
 CONFIG_FILE = "molting.toml"
@@ -82,11 +83,11 @@ class Project(msgspec.Struct, frozen=True):
         with storage_errors(self.state):
             self.state.mkdir(parents=True, exist_ok=True)
         try:
-            connection = sqlite3.connect(self.state / "project.db", timeout=30)
+            connection = sqlite3.connect(self.state / "project.db", timeout=PATIENCE)
         except sqlite3.DatabaseError as error:
             raise _storage_error(self.state / "project.db", error) from None
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
+            write_ahead(connection)
             connection.executescript(_SCHEMA)
             with connection:
                 yield connection

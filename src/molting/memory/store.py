@@ -23,6 +23,7 @@ import msgspec
 
 from molting.core import config
 from molting.core.artifacts import storage_errors
+from molting.core.database import PATIENCE
 from molting.core.errors import StorageError
 from molting.core.project import Project
 from molting.memory import upkeep
@@ -63,7 +64,7 @@ class Memory:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = sqlite3.connect(self.path, timeout=30)
+            self._db = sqlite3.connect(self.path, timeout=PATIENCE)
             try:
                 upkeep.prepare(self._db)
             except sqlite3.OperationalError:
@@ -78,7 +79,7 @@ class Memory:
         self._db.close()
         for path in self.path.parent.glob("values.db*"):
             path.unlink()
-        self._db = sqlite3.connect(self.path, timeout=30)
+        self._db = sqlite3.connect(self.path, timeout=PATIENCE)
         upkeep.prepare(self._db)
 
     def get(self, keys: Iterable[str]) -> dict[str, Any]:

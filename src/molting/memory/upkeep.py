@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from molting.core.database import write_ahead
 from molting.memory.shards import Shards
 
 _SCHEMA = """
@@ -32,7 +33,7 @@ the files stay within the budget."""
 
 def prepare(db: sqlite3.Connection) -> None:
     """Make the tables, or bring those of an earlier version up to date."""
-    db.execute("PRAGMA journal_mode=WAL")
+    write_ahead(db)
     # A power cut may take the last commits, which can be computed again; never the database.
     db.execute("PRAGMA synchronous=NORMAL")
     db.executescript(_SCHEMA)
