@@ -4,6 +4,7 @@ its own, and a project so small that the fake model takes it through every stage
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import io
 import json
@@ -71,6 +72,16 @@ Molting = Callable[..., Done]
 def example() -> Path:
     """The shipped example's folder, to read from."""
     return EXAMPLE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_built_once() -> Iterator[None]:
+    """Typer builds all of its commands anew at every call; a process calls it once, the tests 700 times."""
+    import typer.main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture
